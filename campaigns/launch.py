@@ -1,0 +1,293 @@
+"""Launches campaigns: inserts the run, materialises its dispatches, and stops it (pause, resume, cancel).
+
+Launching twice gives the same run. Materialising goes through the audience by recipient id, so each person is met
+once whatever changes meanwhile; each chunk is one transaction that inserts whole batches and moves the cursor, so a
+crash resumes where it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from campaigns import audience, occurrences
+from campaigns.models import Batch, Campaign, Run
+from campaigns.states import State
+from compliance import quiet_hours
+from compliance.policy import Category
+from smsplatform.common import database
+from smsplatform.common.database import execute, rows
+from smsplatform.common.errors import Conflict, InvalidInput
+from smsplatform.tenancy import audit
+
+CHUNK: Final = 50_000
+_FIRST_ZONE: Final = timedelta(hours=14)  # where on Earth a local time is reached first
+_LEASE: Final = timedelta(seconds=120)
+_ANALYSE_FROM: Final = 5_000
+
+
+def launch(*, campaign: Campaign, occurrence: str, now: datetime, actor: str, at: datetime | None = None) -> Run:
+    """Insert the run of this occurrence, or return the one that exists. Materialising follows by task.
+
+    `occurrence` is the scheduled local date and time as text, or the caller's launch key; `at` the due instant of an
+    occurrence of a repeating schedule. Raises InvalidInput where the campaign cannot be launched.
+    """
+    existing = Run.objects.filter(campaign=campaign, occurrence=occurrence).first()
+    if existing is not None:
+        return existing
+    version = campaign.template.latest
+    if version is None:
+        raise InvalidInput("the template has no text yet; write one first", field="template")
+    if not campaign.lists.exists():
+        raise InvalidInput("the campaign has no list; add one first", field="lists")
+    if not campaign.brand.senders.filter(is_active=True).exists():
+        raise InvalidInput("the brand has no active sender; add one at a provider account first", field="brand")
+    plan = {
+        "schedule": campaign.schedule,
+        "at": (at or campaign.send_at or now).isoformat() if _is_one_instant(campaign) else None,
+        "wall": _wall(campaign, occurrence),
+        "past_policy": campaign.past_policy,
+        "time_field": campaign.time_field,
+        "lateness_minutes": campaign.lateness.total_seconds() / 60,
+        "lists": sorted(campaign.lists.values_list("id", flat=True)),
+        "minus_lists": sorted(campaign.minus_lists.values_list("id", flat=True)),
+    }
+    run, is_new = Run.objects.get_or_create(
+        campaign=campaign,
+        occurrence=occurrence,
+        defaults={
+            "tenant_id": campaign.tenant_id,
+            "brand_id": campaign.brand_id,
+            "version": version,
+            "category": campaign.category,
+            "plan": plan,
+            "launched_at": now,
+            "launched_by": actor,
+            "materialise_at": max(now, _earliest(plan, now) - settings.MATERIALISE_AHEAD),
+        },
+    )
+    if is_new:
+        audit.record(actor=actor, verb="campaign.launched", target=campaign, tenant=campaign.tenant_id, run=run.pk)
+    return run
+
+
+def _is_one_instant(campaign: Campaign) -> bool:
+    kind = campaign.schedule
+    return kind in (Campaign.Schedule.NOW, Campaign.Schedule.AT) or (
+        kind == Campaign.Schedule.REPEAT and campaign.crontab_clock == Campaign.Clock.BRAND
+    )
+
+
+def _earliest(plan: dict[str, Any], now: datetime) -> datetime:
+    """Return the first instant at which anybody may be due."""
+    if plan["wall"] is not None:
+        return datetime.fromisoformat(plan["wall"]).replace(tzinfo=UTC) - _FIRST_ZONE
+    return datetime.fromisoformat(plan["at"]) if plan["at"] else now
+
+
+def _wall(campaign: Campaign, occurrence: str) -> str | None:
+    if campaign.schedule == Campaign.Schedule.LOCAL:
+        return campaign.local_at
+    if campaign.schedule == Campaign.Schedule.REPEAT and campaign.crontab_clock == Campaign.Clock.RECIPIENT:
+        return occurrence
+    return None
+
+
+# -- stopping -------------------------------------------------------------------------------------------------------
+
+
+def pause(run: Run, *, now: datetime, actor: str) -> None:
+    """No further slice is claimed; what is in the air is settled. Waiting rows expire at their lateness limit."""
+    if run.cancelled_at:
+        raise Conflict("the run is cancelled; a cancelled run cannot be paused")
+    Run.objects.filter(pk=run.pk, paused_at=None).update(paused_at=now)
+    audit.record(actor=actor, verb="run.paused", target=run, tenant=run.tenant_id, run=run.pk)
+
+
+def resume(run: Run, *, now: datetime, actor: str) -> None:
+    """Go on: everything is checked again first."""
+    if run.cancelled_at:
+        raise Conflict("the run is cancelled; launch the campaign again instead")
+    Run.objects.filter(pk=run.pk).update(paused_at=None)
+    execute(
+        "UPDATE campaigns_batch SET due_at = least(due_at, %s) WHERE run_id = %s AND phase = 'waiting'"
+        " AND (tally ? 'held')",
+        [now, run.pk],
+    )
+    audit.record(actor=actor, verb="run.resumed", target=run, tenant=run.tenant_id, run=run.pk)
+
+
+def cancel(run: Run, *, now: datetime, actor: str) -> None:
+    """Set the fence, which stops every claim at once; the waiting rows then end as cancelled, batch by batch."""
+    with transaction.atomic():
+        if not Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=now):
+            return
+        audit.record(actor=actor, verb="run.cancelled", target=run, tenant=run.tenant_id, run=run.pk)
+    execute(
+        "UPDATE campaigns_batch SET due_at = least(due_at, %s) WHERE run_id = %s AND phase = 'waiting'", [now, run.pk]
+    )
+
+
+# -- materialising --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """When the people of one place are due, or the rule that keeps them out."""
+
+    due_at: datetime
+    expires_at: datetime
+    state: State = State.QUEUED
+    reason: str = ""
+
+
+def materialise(run_id: int) -> bool:
+    """Insert the run's batches and dispatches; return whether this call finished it.
+
+    Holds a lease, so two workers do not do it twice; stops at the fence; a crashed one is resumed by recovery.
+    """
+    lease = _take_lease(run_id)
+    if lease is None:
+        return False
+    made = 0
+    while True:
+        with transaction.atomic(durable=True), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit TO off")
+            now = database.now()
+            if not execute(
+                "UPDATE campaigns_run SET lease_until = %s WHERE id = %s AND lease = %s", [now + _LEASE, run_id, lease]
+            ):
+                return False
+            run = Run.objects.select_related("brand").get(pk=run_id)
+            size = 0 if run.cancelled_at else _insert_chunk(run, now)
+            made += size
+            if not size:
+                Run.objects.filter(pk=run_id).update(materialised_at=now, lease_until=None)
+                break
+    if made >= _ANALYSE_FROM:
+        execute("ANALYZE campaigns_dispatch")
+    return True
+
+
+def _take_lease(run_id: int) -> int | None:
+    now = database.now()
+    found = rows(
+        "UPDATE campaigns_run SET lease = lease + 1, lease_until = %s WHERE id = %s AND materialised_at IS NULL"
+        " AND (lease_until IS NULL OR lease_until < %s) RETURNING lease",
+        [now + _LEASE, run_id, now],
+    )
+    return found[0][0] if found else None
+
+
+def _insert_chunk(run: Run, now: datetime) -> int:
+    """Insert the next people's batches and dispatches, move the cursor, and return how many people these were."""
+    people = audience.people(run, after=run.cursor, limit=CHUNK)
+    if not people:
+        return 0
+    planned: dict[tuple[str, Any], _Planned] = {}
+    groups: dict[_Planned, list[audience.Person]] = {}
+    for person in people:
+        place = (person.zones, person.own_time)
+        if place not in planned:
+            planned[place] = _plan(run, person, now)
+        groups.setdefault(planned[place], []).append(person)
+    batches = [
+        (plan, members[start : start + settings.BATCH_SIZE])
+        for plan, members in sorted(groups.items(), key=lambda group: group[0].due_at)
+        for start in range(0, len(members), settings.BATCH_SIZE)
+    ]
+    _insert(run, batches)
+    Run.objects.filter(pk=run.pk).update(cursor=people[-1].id, batches_made=run.batches_made + len(batches))
+    return len(people)
+
+
+def _insert(run: Run, batches: Sequence[tuple[_Planned, Sequence[audience.Person]]]) -> None:
+    """Insert whole batches: their rows are born with them and keep them for life (R49). Two statements."""
+    made = dict(
+        rows(
+            """
+            INSERT INTO campaigns_batch
+              (tenant_id, brand_id, run_id, position, lane, due_at, expires_at, phase, lease, starts, error, size, tally)
+            SELECT %(tenant)s, %(brand)s, %(run)s, b.position, %(lane)s, b.due_at, b.expires_at, b.phase, 0, 0, '', b.size,
+              jsonb_build_object(b.state, b.size)
+            FROM unnest(%(positions)s::int[], %(dues)s::timestamptz[], %(expiries)s::timestamptz[], %(phases)s::text[],
+              %(sizes)s::int[], %(states)s::text[]) AS b(position, due_at, expires_at, phase, size, state)
+            RETURNING position, id
+            """,
+            {
+                "tenant": run.tenant_id,
+                "brand": run.brand_id,
+                "run": run.pk,
+                "lane": run.lane,
+                "positions": [run.batches_made + n for n in range(len(batches))],
+                "dues": [plan.due_at for plan, _ in batches],
+                "expiries": [plan.expires_at for plan, _ in batches],
+                "phases": [
+                    Batch.Phase.WAITING if plan.state is State.QUEUED else Batch.Phase.CLOSED for plan, _ in batches
+                ],
+                "sizes": [len(members) for _, members in batches],
+                "states": [plan.state for plan, _ in batches],
+            },
+        )
+    )
+    execute(
+        """
+        INSERT INTO campaigns_dispatch
+          (id, tenant_id, brand_id, run_id, batch_id, recipient_id, number, state, reason, due_at, expires_at, settled_at)
+        SELECT (lpad(to_hex(%(run)s::bigint), 16, '0') || lpad(to_hex(p.id), 16, '0'))::uuid,
+          %(tenant)s, %(brand)s, %(run)s, b.id, p.id, p.number, b.state, b.reason, b.due_at, b.expires_at,
+          CASE WHEN b.state <> 'queued' THEN %(launched)s::timestamptz END
+        FROM unnest(%(ids)s::bigint[], %(numbers)s::text[], %(of)s::bigint[]) AS p(id, number, batch_id)
+        JOIN unnest(%(batches)s::bigint[], %(states)s::text[], %(reasons)s::text[], %(dues)s::timestamptz[],
+          %(expiries)s::timestamptz[]) AS b(id, state, reason, due_at, expires_at) ON b.id = p.batch_id
+        """,
+        {
+            "run": run.pk,
+            "tenant": run.tenant_id,
+            "brand": run.brand_id,
+            "launched": run.launched_at,
+            "ids": [person.id for _, members in batches for person in members],
+            "numbers": [person.number for _, members in batches for person in members],
+            "of": [made[run.batches_made + n] for n, (_, members) in enumerate(batches) for _ in members],
+            "batches": [made[run.batches_made + n] for n in range(len(batches))],
+            "states": [plan.state for plan, _ in batches],
+            "reasons": [plan.reason for plan, _ in batches],
+            "dues": [plan.due_at for plan, _ in batches],
+            "expiries": [plan.expires_at for plan, _ in batches],
+        },
+    )
+
+
+def _plan(run: Run, person: audience.Person, now: datetime) -> _Planned:
+    """Return when this person is due. Late is counted from the first instant at which the person may be texted."""
+    plan = run.plan
+    lateness = timedelta(minutes=plan["lateness_minutes"])
+    if plan["schedule"] == Campaign.Schedule.FIELD:
+        due_at = person.own_time
+        if due_at is None:
+            return _Planned(run.launched_at, run.launched_at, State.BLOCKED, "no_send_time@1")
+        if due_at < run.launched_at and plan["past_policy"] != Campaign.PastPolicy.SEND_NOW:
+            return _Planned(run.launched_at, run.launched_at, State.EXPIRED, "send_time_past@1")
+        due_at = occurrences.to_minute(max(due_at, run.launched_at))
+    elif plan["wall"] is not None:
+        found = occurrences.planned_instant(
+            wall=datetime.fromisoformat(plan["wall"]),
+            zones=person.zones,
+            now=run.launched_at,
+            past_policy=plan["past_policy"],
+        )
+        if found is None:
+            return _Planned(run.launched_at, run.launched_at, State.EXPIRED, "zone_already_past@1")
+        due_at = found
+    else:
+        due_at = datetime.fromisoformat(plan["at"])
+    opens_at = due_at
+    if Category(run.category).has_quiet_hours:
+        hours = quiet_hours.Hours(run.brand.opens_at, run.brand.closes_at)
+        window = quiet_hours.window(zones=person.zones, hours=hours, now=due_at, guard=settings.QUIET_GUARD)
+        if not window.is_open and window.until is not None:
+            opens_at = window.until
+    return _Planned(due_at, opens_at + lateness)

@@ -1,0 +1,29 @@
+"""Who works on a batch: the lease number that every message of a chain carries (R10)."""
+
+from datetime import datetime
+
+from django.conf import settings
+
+from campaigns.models import Batch
+from smsplatform.common.database import execute
+
+
+class LeaseLost(Exception):
+    """Another chain works on this batch, or nobody any more: this one ends quietly."""
+
+
+def renew(batch_id: int, lease: int, now: datetime) -> Batch:
+    """Prolong the lease by compare-and-set, locking the batch's row for the transaction; raises LeaseLost."""
+    ours = execute(
+        "UPDATE campaigns_batch SET lease_until = %s WHERE id = %s AND lease = %s AND phase = 'leased'",
+        [now + settings.LEASE, batch_id, lease],
+    )
+    if not ours:
+        raise LeaseLost(f"batch {batch_id} is no longer leased under number {lease}")
+    return Batch.objects.select_related("run__version", "brand").get(pk=batch_id)
+
+
+def note_progress(batch: Batch) -> None:
+    """Rows moved, so whatever killed earlier starts is not this batch's rows."""
+    if batch.starts:
+        Batch.objects.filter(pk=batch.pk).update(starts=0, error="")

@@ -1,0 +1,148 @@
+"""The one statement that changes the state of dispatches.
+
+Whoever moves rows locks them first, in the order of their ids, in a statement of its own: only then does the next
+statement's snapshot show every permit and lock that belongs to them. In that one statement the rows change, what the
+new state does not hold is given back, troubles are listed, and the run's totals are told.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+
+from campaigns.states import HOLDS, PROOF_RANK, SETTLED, TROUBLE, Hold, State, may_move
+from compliance import caps
+from smsplatform.common.database import rows
+
+Moved = Counter[tuple[State, State]]
+
+
+class IllegalMove(RuntimeError):
+    """The code asked for a move that the table of transitions does not have: a defect."""
+
+
+def apply(
+    ids: Sequence[uuid.UUID],
+    *,
+    given: str,
+    parameters: Mapping[str, Any],
+    origins: Iterable[State],
+    targets: Iterable[State],
+    now: datetime,
+    assign: str = "",
+) -> Moved:
+    """Move locked rows and return how many went from where to where.
+
+    `given` is a SELECT of (id, state, reason, detail, until) and whatever `assign` uses as `g.…`; `ids` are the locked
+    rows in order. Only pairs of the table of transitions move; a pair of states that could never move is refused.
+    """
+    if not ids:
+        return Counter()
+    sql = _statement(given, frozenset(origins), frozenset(targets), assign)
+    return _run(sql, ids, parameters, now)
+
+
+def prove(ids: Sequence[uuid.UUID], *, given: str, parameters: Mapping[str, Any], now: datetime) -> Moved:
+    """Apply the evidence rule: the flights of these rows were taken. `given` is a SELECT of (id, state, detail, at).
+
+    Weaker proof than what is already proven moves nothing; the permit is taken even above the cap.
+    """
+    if not ids:
+        return Counter()
+    return _run(_proof_statement(given), ids, parameters, now)
+
+
+def _run(sql: str, ids: Sequence[uuid.UUID], parameters: Mapping[str, Any], now: datetime) -> Moved:
+    found = rows(
+        sql,
+        {
+            **parameters,
+            "first": ids[0],
+            "last": ids[-1],
+            "now": now,
+            "settled": list(SETTLED),
+            "troubles": list(TROUBLE),
+            "unknown_until": now + settings.UNKNOWN_LIFE,
+            "permit_states": [state for state in State if Hold.PERMIT in HOLDS[state]],
+        },
+    )
+    return Counter({(State(was), State(state)): count for was, state, count in found})
+
+
+@cache
+def _statement(given: str, origins: frozenset[State], targets: frozenset[State], assign: str) -> str:
+    pairs = [(origin, to) for origin in origins for to in targets if may_move(origin, to)]
+    for origin in origins:
+        if not any(origin is pair[0] for pair in pairs):
+            raise IllegalMove(f"{origin} leads to none of {sorted(targets)}")
+    for to in targets:
+        if not any(to is pair[1] for pair in pairs):
+            raise IllegalMove(f"none of {sorted(origins)} leads to {to}")
+    allowed = ", ".join(f"'{origin}>{to}'" for origin, to in sorted(pairs))
+    spends = targets & {State.ACCEPTED, State.UNKNOWN}
+    parts = [
+        f"""
+ WITH given AS MATERIALIZED ({given}),
+ moved AS (
+   UPDATE campaigns_dispatch d SET state = g.state, reason = g.reason, detail = g.detail, not_before = g.until,
+     settled_at = CASE WHEN g.state = ANY(%(settled)s) THEN %(now)s::timestamptz END, changed_at = %(now)s {assign}
+   FROM given g JOIN campaigns_dispatch o ON o.id = g.id AND o.id BETWEEN %(first)s AND %(last)s
+   WHERE d.id = g.id AND d.id BETWEEN %(first)s AND %(last)s AND o.state || '>' || g.state IN ({allowed})
+   RETURNING d.id, o.state AS was, d.state, d.tenant_id, d.run_id, d.batch_id{", g.at AS at" if spends else ""})""",
+    ]
+    if any(Hold.LOCK in HOLDS[origin] for origin in origins):
+        parts.append(_UNLOCK)
+    if any(Hold.PERMIT in HOLDS[o] and Hold.PERMIT not in HOLDS[to] for o, to in pairs):
+        parts.append(caps.GIVE_BACK)
+    if spends:
+        parts.append(caps.SPEND)
+    if any(to in TROUBLE for to in targets):
+        parts.append(_LIST_TROUBLE)
+    if any(origin in TROUBLE for origin in origins):
+        parts.append(_END_TROUBLE)
+    return ",".join([*parts, _TELL])
+
+
+@cache
+def _proof_statement(given: str) -> str:
+    ranks = " ".join(f"WHEN '{state}' THEN {rank}" for state, rank in PROOF_RANK.items())
+    moved = f"""
+ WITH given AS MATERIALIZED ({given}),
+ moved AS (
+   UPDATE campaigns_dispatch d SET state = g.state, reason = '', detail = g.detail, not_before = NULL,
+     settled_at = CASE WHEN g.state = ANY(%(settled)s) THEN %(now)s::timestamptz END, changed_at = %(now)s,
+     accepted_at = coalesce(d.accepted_at, g.at)
+   FROM given g JOIN campaigns_dispatch o ON o.id = g.id AND o.id BETWEEN %(first)s AND %(last)s
+     JOIN campaigns_run r ON r.id = o.run_id
+   WHERE d.id = g.id AND d.id BETWEEN %(first)s AND %(last)s
+     AND CASE o.state {ranks} ELSE 0 END < CASE g.state {ranks} END
+   RETURNING d.id, o.state AS was, d.state, d.tenant_id, d.brand_id, d.run_id, d.batch_id, d.number,
+     d.accepted_at AS at, r.category = 'marketing' AS is_person_capped)"""
+    return ",".join([moved, _UNLOCK, caps.TAKE_ON_PROOF, _END_TROUBLE, _TELL])
+
+
+_UNLOCK = """
+ unlocked AS (DELETE FROM campaigns_sendlock l USING moved m WHERE l.dispatch_id = m.id)"""
+
+_LIST_TROUBLE = """
+ listed AS (
+   INSERT INTO campaigns_trouble (dispatch_id, tenant_id, kind, since, due_at)
+   SELECT m.id, m.tenant_id, m.state, %(now)s, CASE m.state WHEN 'unknown' THEN %(unknown_until)s::timestamptz END
+   FROM moved m WHERE m.state = ANY(%(troubles)s)
+   ON CONFLICT (dispatch_id) DO UPDATE SET kind = excluded.kind, since = excluded.since, due_at = excluded.due_at)"""
+
+_END_TROUBLE = """
+ ended AS (
+   DELETE FROM campaigns_trouble t USING moved m WHERE t.dispatch_id = m.id AND NOT m.state = ANY(%(troubles)s))"""
+
+_TELL = """
+ told AS (
+   INSERT INTO campaigns_tallydelta (run_id, batch_id, tenant_id, state, change)
+   SELECT run_id, batch_id, tenant_id, state, count(*) FROM moved GROUP BY 1, 2, 3, 4
+   UNION ALL
+   SELECT run_id, batch_id, tenant_id, was, -count(*) FROM moved GROUP BY 1, 2, 3, 4)
+ SELECT was, state, count(*) FROM moved GROUP BY 1, 2"""

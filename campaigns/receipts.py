@@ -1,0 +1,221 @@
+"""Applies stored events: delivery reports move dispatches by the evidence rule, in any order, any number of times.
+
+A report that fits no flight of ours yet is parked and looked at again until the report horizon (R42).
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from campaigns import moves, sending, webhooks
+from campaigns.models import RawEvent
+from campaigns.states import PROVEN, PROOF_RANK, State
+from providers.adapters.base import MalformedEvent, Receipt
+from providers.models import ProviderAccount
+from smsplatform.common import database
+from smsplatform.common.database import execute, rows
+
+MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    raw: RawEvent
+    receipt: Receipt
+    flight: tuple[uuid.UUID, int] | None
+
+
+def apply_events(limit: int = MOST) -> int:
+    """Apply the oldest events that nobody applies yet; return how many were looked at.
+
+    Workers share the work by passing over each other's rows. A fixed number of statements.
+    """
+    with transaction.atomic(durable=True):
+        execute("SET LOCAL synchronous_commit TO off")
+        now = database.now()
+        news = list(
+            RawEvent.objects.filter(applied_at=None)
+            .exclude(retry_at__gt=now)
+            .order_by("id")
+            .select_for_update(skip_locked=True)[:limit]
+        )
+        if not news:
+            return 0
+        reports, flaws = _read(news)
+        reports = _match(reports)
+        found = _existing([report.flight for report in reports if report.flight])
+        fitting = [report for report in reports if report.flight in found]
+        parked = {report.raw.pk for report in reports if report.flight not in found}
+        _keep(fitting, found)
+        _prove(fitting, now)
+        _close(news, flaws, parked, now)
+    return len(news)
+
+
+def _read(news: Sequence[RawEvent]) -> tuple[list[_Report], dict[int, str]]:
+    """Return the reports of these events, and why some could not be read."""
+    accounts = ProviderAccount.objects.in_bulk({raw.account_id for raw in news})
+    adapters = {key: account.adapter() for key, account in accounts.items()}
+    reports: list[_Report] = []
+    flaws: dict[int, str] = {}
+    for raw in news:
+        adapter = adapters.get(raw.account_id)
+        try:
+            events = adapter.parse(webhooks.as_call(raw)) if adapter else []
+        except MalformedEvent as error:
+            flaws[raw.pk] = str(error)[:200]
+            continue
+        if adapter is None:
+            flaws[raw.pk] = "its provider account is gone"
+        reports += [
+            _Report(raw, event, sending.read_reference(event.reference)) for event in events if isinstance(event, Receipt)
+        ]
+    return reports, flaws
+
+
+def _match(reports: Sequence[_Report]) -> list[_Report]:
+    """Find the flight of reports that carry only the provider's id."""
+    nameless = [report for report in reports if report.flight is None and report.receipt.provider_id]
+    known = {
+        (account_id, provider_id): (dispatch_id, flight)
+        for account_id, provider_id, dispatch_id, flight in rows(
+            """
+            SELECT m.account_id, m.provider_id, m.dispatch_id, m.flight FROM campaigns_providermessage m
+            JOIN unnest(%s::bigint[], %s::text[]) AS k(account_id, provider_id)
+              ON m.account_id = k.account_id AND m.provider_id = k.provider_id
+            """,
+            [[r.raw.account_id for r in nameless], [r.receipt.provider_id for r in nameless]],
+        )
+    }
+    return [
+        report
+        if report.flight
+        else _Report(report.raw, report.receipt, known.get((report.raw.account_id, report.receipt.provider_id)))
+        for report in reports
+    ]
+
+
+def _existing(flights: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], int]:
+    """Return the tenant of each of these flights that is in the ledger."""
+    return {
+        (dispatch_id, flight): tenant_id
+        for dispatch_id, flight, tenant_id in rows(
+            """
+            SELECT a.dispatch_id, a.flight, a.tenant_id FROM campaigns_attempt a
+            JOIN unnest(%s::uuid[], %s::int[]) AS k(id, flight) ON a.dispatch_id = k.id AND a.flight = k.flight
+            WHERE a.dispatch_id = ANY(%s)
+            """,
+            [[f[0] for f in flights], [f[1] for f in flights], [f[0] for f in flights]],
+        )
+    }
+
+
+def _keep(reports: Sequence[_Report], tenants: dict[tuple[uuid.UUID, int], int]) -> None:
+    """Add the facts. A report that names another tenant's flight is none of the account's business: it is dropped."""
+    own = [r for r in reports if r.flight and tenants[r.flight] == r.raw.tenant_id]
+    execute(
+        """
+        INSERT INTO campaigns_receipt
+          (tenant_id, raw_id, dispatch_id, flight, provider_id, status, code, detail, received_at)
+        SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[],
+          %s::timestamptz[])
+        """,
+        [
+            [r.raw.tenant_id for r in own],
+            [r.raw.pk for r in own],
+            [r.flight[0] for r in own if r.flight],
+            [r.flight[1] for r in own if r.flight],
+            [r.receipt.provider_id[:80] for r in own],
+            [r.receipt.status for r in own],
+            [r.receipt.code[:60] for r in own],
+            [r.receipt.detail[:200] for r in own],
+            [r.raw.received_at for r in own],
+        ],
+    )
+
+
+def _prove(reports: Sequence[_Report], now: datetime) -> None:
+    """A report is proof that its flight was taken: the ledger and the dispatch learn the strongest proof."""
+    strongest: dict[tuple[uuid.UUID, int], tuple[State, _Report]] = {}
+    for report in reports:
+        if report.flight is None:
+            continue
+        state = PROVEN[report.receipt.status]
+        known = strongest.get(report.flight)
+        if known is None or PROOF_RANK[known[0]] < PROOF_RANK[state]:
+            strongest[report.flight] = (state, report)
+    proofs = list(strongest.items())
+    ids = [
+        dispatch_id
+        for (dispatch_id,) in rows(
+            "SELECT id FROM campaigns_dispatch WHERE id = ANY(%s) ORDER BY id FOR UPDATE",
+            [sorted({flight[0] for flight, _ in proofs})],
+        )
+    ]
+    execute(
+        """
+        UPDATE campaigns_attempt a SET proof = CASE a.proof WHEN '' THEN 'receipt' ELSE a.proof END,
+          proven_at = coalesce(a.proven_at, %(now)s),
+          outcome = CASE a.outcome WHEN 'unknown' THEN 'accepted' ELSE a.outcome END,
+          provider_id = CASE a.provider_id WHEN '' THEN k.provider_id ELSE a.provider_id END
+        FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(providers)s::text[]) AS k(id, flight, provider_id)
+        WHERE a.dispatch_id = k.id AND a.flight = k.flight AND a.dispatch_id = ANY(%(ids)s)
+        """,
+        {
+            "now": now,
+            "ids": [flight[0] for flight, _ in proofs],
+            "flights": [flight[1] for flight, _ in proofs],
+            "providers": [report.receipt.provider_id[:80] for _, (_, report) in proofs],
+        },
+    )
+    moves.prove(
+        ids,
+        given="""
+          SELECT DISTINCT ON (k.id) k.id, k.state, k.detail, coalesce(a.claimed_at, %(now)s) AS at
+          FROM unnest(%(of)s::uuid[], %(flights)s::int[], %(states)s::text[], %(ranks)s::int[], %(details)s::text[])
+            AS k(id, flight, state, rank, detail)
+          LEFT JOIN campaigns_attempt a ON a.dispatch_id = k.id AND a.flight = k.flight
+          ORDER BY k.id, k.rank DESC""",
+        parameters={
+            "of": [flight[0] for flight, _ in proofs],
+            "flights": [flight[1] for flight, _ in proofs],
+            "states": [state for _, (state, _) in proofs],
+            "ranks": [PROOF_RANK[state] for _, (state, _) in proofs],
+            "details": [
+                f"{report.receipt.code} {report.receipt.detail}".strip()[:200] for _, (_, report) in proofs
+            ],
+        },
+        now=now,
+    )
+
+
+def _close(news: Sequence[RawEvent], flaws: dict[int, str], parked: set[int], now: datetime) -> None:
+    """Mark events applied; park those that fit nothing yet, until the report horizon."""
+    horizon = now - settings.REPORT_HORIZON
+    again = [raw for raw in news if raw.pk in parked and raw.received_at > horizon]
+    orphans = {raw.pk for raw in news if raw.pk in parked and raw.received_at <= horizon}
+    waiting = {raw.pk for raw in again}
+    done = [raw for raw in news if raw.pk not in waiting]
+    execute(
+        """
+        UPDATE campaigns_rawevent r SET applied_at = k.applied_at, retry_at = k.retry_at, flaw = k.flaw
+        FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::text[]) AS k(id, applied_at, retry_at, flaw)
+        WHERE r.id = k.id
+        """,
+        [
+            [raw.pk for raw in done] + [raw.pk for raw in again],
+            [now for _ in done] + [None for _ in again],
+            [None for _ in done] + [now + _patience(raw, now) for raw in again],
+            [flaws.get(raw.pk, "fits no message of ours" if raw.pk in orphans else "") for raw in done]
+            + ["waits for its message" for _ in again],
+        ],
+    )
+
+
+def _patience(raw: RawEvent, now: datetime) -> timedelta:
+    """Wait as long again as it has waited, between 2 seconds and 10 minutes."""
+    return min(max(now - raw.received_at, timedelta(seconds=2)), timedelta(minutes=10))

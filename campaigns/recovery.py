@@ -1,0 +1,40 @@
+"""Heals what a crash, a lost message or a flushed Redis left behind, from Postgres alone (P3).
+
+Everything here is idempotent: running it twice, or on two machines, changes nothing more.
+"""
+
+from datetime import datetime
+
+from campaigns.models import Run
+from smsplatform.common.database import execute
+
+
+def end_leases(now: datetime) -> int:
+    """Leases that are over: a new number, so the old chain ends by itself, and due now."""
+    return execute(
+        """
+        UPDATE campaigns_batch SET phase = 'waiting', lease = lease + 1, lease_until = NULL, due_at = least(due_at, %(now)s)
+        WHERE id IN (
+          SELECT id FROM campaigns_batch WHERE phase = 'leased' AND lease_until < %(now)s ORDER BY id
+          FOR UPDATE SKIP LOCKED)
+        """,
+        {"now": now},
+    )
+
+
+def half_made_runs(now: datetime) -> list[int]:
+    """Return the runs that are due to be materialised and that nobody works on."""
+    due = Run.objects.filter(materialised_at=None, materialise_at__lte=now).exclude(lease_until__gt=now)
+    return list(due.order_by("materialise_at").values_list("id", flat=True)[:100])
+
+
+def settle_for_good(now: datetime) -> int:
+    """Mark what nothing will change by itself any more: unknowns past their deadline, accepts past the horizon."""
+    return execute(
+        """
+        WITH final AS (
+          UPDATE campaigns_trouble SET due_at = NULL WHERE kind = 'unknown' AND due_at <= %(now)s RETURNING dispatch_id)
+        UPDATE campaigns_dispatch d SET settled_at = %(now)s FROM final f WHERE d.id = f.dispatch_id AND d.state = 'unknown'
+        """,
+        {"now": now},
+    )

@@ -1,0 +1,169 @@
+"""The tasks: thin shims between the broker and the use cases. They carry ids only, and repeating one changes nothing.
+
+Queues: `<lane>.sql` and `<lane>.http` for the stages, `control` for ticks, `events` for webhooks, `imports`.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from celery import chain, shared_task, signals
+from celery.exceptions import Ignore
+from django.conf import settings
+from django.db import transaction
+
+from campaigns import fence, imports, launch, notifications, receipts, recovery, replies, scheduling, schedules, sending
+from campaigns.leases import LeaseLost
+from campaigns.models import Lane
+from campaigns.pipeline import PIPELINE, Stage, record_results
+from campaigns.scheduling import Leased
+from smsplatform.common import database, partitions
+
+log = structlog.get_logger("tasks")
+
+
+def _task(stage: Stage) -> Any:
+    """Return the Celery task of a stage over (batch id, lease, lane)."""
+
+    @shared_task(name=f"stage.{stage.name}")
+    def run(batch_id: int, lease: int, lane: str) -> None:
+        if not _run(stage, batch_id, lease):
+            raise Ignore
+        if stage is record_results:
+            hand_out(lane)
+
+    return run
+
+
+def _run(stage: Stage, batch_id: int, lease: int) -> bool:
+    """Run a stage; return False where the chain is stale. A failure makes the batch due again and is raised."""
+    try:
+        stage.run(batch_id, lease)
+    except LeaseLost:
+        return False
+    except Exception as error:
+        scheduling.fail(batch_id, lease, stage=stage.name, error=error, now=database.now())
+        raise
+    return True
+
+
+STAGE_TASKS: Final = {stage.name: _task(stage) for stage in PIPELINE}
+
+
+@shared_task(name="run_small_batch")
+def run_small_batch(batch_id: int, lease: int, lane: str) -> None:
+    """The same six stages inside one task: six messages would cost more than the rows (R51)."""
+    for stage in PIPELINE:
+        if not _run(stage, batch_id, lease):
+            return
+    hand_out(lane)
+
+
+@shared_task(name="hand_out")
+def hand_out(lane: str) -> int:
+    """Lease due batches and start their chains once the leases are committed; return how many."""
+    now = database.now()
+    fence.remember_database()
+    with transaction.atomic():
+        leased = scheduling.claim_due_batches(lane, now)
+    for batch in leased:
+        _start(batch)
+    return len(leased)
+
+
+def _start(batch: Leased) -> None:
+    arguments = (batch.batch_id, batch.lease, batch.lane)
+    try:
+        if batch.size <= settings.SMALL_BATCH:
+            run_small_batch.si(*arguments).set(queue=f"{batch.lane}.http").apply_async()
+        else:
+            chain(
+                *(
+                    STAGE_TASKS[stage.name].si(*arguments).set(queue=f"{batch.lane}.{stage.kind}")
+                    for stage in PIPELINE
+                )
+            ).apply_async()
+    except Exception:
+        log.warning("hand_out.broker_down", batch=batch.batch_id)
+        scheduling.give_back(batch, database.now())
+
+
+@shared_task(name="collect")
+def collect() -> None:
+    """Gather due single messages and hand them out at once."""
+    for lane in notifications.collect(database.now()):
+        hand_out(lane)
+
+
+@shared_task(name="fire_schedules")
+def fire_schedules() -> None:
+    """Launch what repeats."""
+    for run in schedules.fire(database.now()):
+        start_materialising(run.pk)
+
+
+@shared_task(name="materialise")
+def materialise(run_id: int) -> None:
+    """Insert a run's dispatches, then hand out what is due."""
+    if launch.materialise(run_id):
+        hand_out(Lane.BULK)
+
+
+def start_materialising(run_id: int) -> None:
+    """Have the run materialised soon; if the broker is down, recovery finds it."""
+    _publish(lambda: materialise.si(run_id).set(queue="imports").apply_async())
+
+
+@shared_task(name="run_import")
+def run_import(import_id: int) -> None:
+    """Read a file into a list."""
+    imports.run(import_id)
+
+
+def start_import(import_id: int) -> None:
+    """Have the import run soon; if the broker is down, recovery finds it."""
+    _publish(lambda: run_import.si(import_id).set(queue="imports").apply_async())
+
+
+@shared_task(name="apply_events", queue="events")
+def apply_events() -> None:
+    """Apply what providers told us, until nothing is left."""
+    while receipts.apply_events() == receipts.MOST:
+        pass
+    replies.tidy_stops(database.now())
+
+
+@shared_task(name="recover")
+def recover() -> None:
+    """Heal what was lost, from Postgres alone; then hand out."""
+    now = database.now()
+    ended = recovery.end_leases(now)
+    if ended:
+        log.info("recover.leases_over", batches=ended)
+    for run_id in recovery.half_made_runs(now):
+        start_materialising(run_id)
+    for import_id in imports.resume_stalled(now):
+        start_import(import_id)
+    recovery.settle_for_good(now)
+    if ended:
+        for lane in Lane:
+            hand_out(lane)
+
+
+@shared_task(name="keep_house")
+def keep_house() -> None:
+    """Make the partitions of the months ahead."""
+    partitions.ensure(database.now())
+
+
+def _publish(publish: Callable[[], Any]) -> None:
+    try:
+        publish()
+    except Exception:
+        log.warning("publish.broker_down")
+
+
+@signals.worker_shutting_down.connect
+def _stop_claiming(**_: Any) -> None:
+    """SIGTERM: no new slice; what is in the air is waited for, the rest goes back."""
+    sending.stop_claiming()

@@ -1,0 +1,5 @@
+from django.urls import path
+
+from campaigns import webhooks
+
+urlpatterns = [path("webhooks/<slug:provider>/<str:key>/<path:rest>", webhooks.receive, name="webhook")]

@@ -1,0 +1,116 @@
+"""Where providers reach us: /webhooks/<provider>/<account key>/<anything>.
+
+The view does the least: size, account, signature, parse; then one transaction stores the request (once) and, for an
+inbound STOP, the suppression, before it answers (P6). Everything else follows by task, and does not need Redis to be
+up: the events wait in Postgres. Our store down: 503, so that the vendor repeats.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from campaigns import replies
+from campaigns.models import RawEvent
+from providers.adapters.base import Inbound, MalformedEvent, Receipt, WebhookRequest
+from providers.models import ProviderAccount
+from smsplatform.common import database
+
+log = structlog.get_logger("webhook")
+
+_KEPT_HEADERS = ("content-type", "user-agent")
+
+
+@csrf_exempt
+def receive(request: HttpRequest, provider: str, key: str, rest: str) -> HttpResponse:
+    """Store a vendor's call and answer what that vendor expects."""
+    length = request.headers.get("Content-Length", "0")
+    if not length.isdigit() or int(length or 0) > settings.WEBHOOK_MAX_BYTES:
+        return _refuse(413, "body_too_large", provider)
+    body = request.body
+    if len(body) > settings.WEBHOOK_MAX_BYTES:
+        return _refuse(413, "body_too_large", provider)
+    try:
+        account = ProviderAccount.objects.filter(provider=provider, key=key).first()
+        if account is None:
+            return _refuse(404, "unknown_account", provider)
+        adapter = account.adapter()
+        query = request.META.get("QUERY_STRING", "")
+        call = WebhookRequest(
+            method=request.method or "",
+            url=f"{settings.PUBLIC_URL}/webhooks/{provider}/{key}/{rest}" + (f"?{query}" if query else ""),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=body,
+        )
+        if not adapter.verify(call):
+            return _refuse(403, "bad_signature", provider)
+        try:
+            events = adapter.parse(call)
+        except MalformedEvent as error:
+            return _refuse(400, f"malformed_event: {error}", provider)
+        is_news = store(account, call, events)
+    except (DatabaseError, InterfaceError):
+        log.exception("webhook.store_down", provider=provider)
+        return HttpResponse("the store is down; please repeat", status=503, content_type="text/plain")
+    if is_news:
+        _nudge()
+    answer = adapter.answer(call)
+    return HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)
+
+
+def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> bool:
+    """Keep the request, once, with the suppressions it asks for; return whether it was news."""
+    key = event_key(call, events)
+    with transaction.atomic(durable=True):
+        is_news = database.execute(
+            "INSERT INTO campaigns_seenevent (account_id, tenant_id, key, seen_at) VALUES (%s, %s, %s, now())"
+            " ON CONFLICT (account_id, key) DO NOTHING",
+            [account.pk, account.tenant_id, key],
+        )
+        if not is_news:
+            return False
+        raw = RawEvent.objects.create(
+            tenant_id=account.tenant_id,
+            account=account,
+            method=call.method,
+            url=call.url,
+            headers={name: call.headers[name] for name in _KEPT_HEADERS if name in call.headers},
+            body=call.body,
+            received_at=database.now(),
+        )
+        replies.honour_stops(account, raw, [event for event in events if isinstance(event, Inbound)])
+    return True
+
+
+def event_key(call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> str:
+    """Return what is equal for the vendor's repeats of one request: its events' keys, or its bytes where it has none."""
+    if events:
+        text = "|".join(f"{type(event).__name__}:{event.key}" for event in events)
+        return text if len(text) <= 200 else hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest()
+
+
+def _nudge() -> None:
+    """Have the events applied soon; if the broker is down, the next look finds them."""
+    from campaigns import tasks
+
+    try:
+        tasks.apply_events.apply_async(expires=10)
+    except Exception:  # noqa: BLE001 - the event is stored; only its speed is at stake
+        log.warning("webhook.nudge_failed")
+
+
+def _refuse(status: int, reason: str, provider: str) -> HttpResponse:
+    log.info("webhook.refused", status=status, reason=reason, provider=provider)
+    return HttpResponse(reason, status=status, content_type="text/plain")
+
+
+def as_call(raw: RawEvent) -> WebhookRequest:
+    """Return a stored request as the adapter reads it."""
+    headers: dict[str, Any] = raw.headers
+    return WebhookRequest(method=raw.method, url=raw.url, headers=headers, body=bytes(raw.body))

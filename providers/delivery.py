@@ -1,0 +1,200 @@
+"""Posts messages: one event loop and one pooled HTTP client per worker process, in a thread of their own.
+
+The task's thread hands over frozen envelopes and reads frozen answers from a queue. The loop never waits for the
+database, so a database stall cannot turn answered requests into timeouts (R5). Every envelope gets exactly one answer,
+and at most one request leaves for it: the client refuses a second try of any method (R9).
+"""
+
+import asyncio
+import os
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+
+from providers.adapters.base import Adapter, HttpReply, Message, Outcome, Result
+
+_CONNECT_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 25.0  # shorter than any vendor's
+_MOST_BYTES: Final = 64 * 1024
+_WALL_SLACK: Final = 1.0  # seconds the wall clock may disagree before a request is given back
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One claimed message. `post_by` is a `clock()` value; after it the message must be given back, not posted."""
+
+    dispatch_id: uuid.UUID
+    flight: int
+    account_id: int
+    adapter: Adapter
+    message: Message
+    post_at: float
+    post_by: float
+    wall_by: float
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an envelope."""
+
+    dispatch_id: uuid.UUID
+    flight: int
+    account_id: int
+    result: Result
+    answered_at: datetime
+    timed_out: bool = False
+
+
+Answers = queue.SimpleQueue[Answer]
+
+
+def clock() -> float:
+    """Return seconds of a clock that goes on while the machine sleeps or the process is frozen."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class SecondTry(Exception):
+    """The HTTP client tried to repeat a request by itself; the first try may have been taken."""
+
+
+class _Once:
+    """A client middleware for one request."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        self.tries += 1
+        if self.tries > 1:
+            raise SecondTry
+        return await handler(request)
+
+
+class Poster:
+    """The process's event loop with its pooled client."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._session: aiohttp.ClientSession | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        threading.Thread(target=self._loop.run_forever, name="poster", daemon=True).start()
+
+    def post(self, envelopes: Sequence[Envelope], answers: Answers) -> None:
+        """Start posting; each answer comes to the queue."""
+        self._loop.call_soon_threadsafe(self._start, envelopes, answers)
+
+    def _start(self, envelopes: Sequence[Envelope], answers: Answers) -> None:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=True,
+            )
+        for envelope in envelopes:
+            task = self._loop.create_task(self._deliver(self._session, envelope, answers))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, session: aiohttp.ClientSession, envelope: Envelope, answers: Answers) -> None:
+        timed_out = False
+        try:
+            result, timed_out = await _exchange(session, envelope)
+        except BaseException as error:  # noqa: BLE001 - the isolation point: one envelope, one answer, whatever happens
+            result = Result(Outcome.UNKNOWN, code="internal", detail=type(error).__name__)
+        answers.put(
+            Answer(
+                dispatch_id=envelope.dispatch_id,
+                flight=envelope.flight,
+                account_id=envelope.account_id,
+                result=result,
+                answered_at=datetime.now(UTC),
+                timed_out=timed_out,
+            )
+        )
+
+
+async def _exchange(session: aiohttp.ClientSession, envelope: Envelope) -> tuple[Result, bool]:
+    """Post once and return the meaning, and whether the answer did not come in time."""
+    wait = envelope.post_at - clock()
+    if wait > 0:
+        await asyncio.sleep(wait)
+    try:
+        call = envelope.adapter.call(envelope.message)
+    except Exception as error:  # noqa: BLE001 - nothing was sent: the adapter could not even say what to send
+        return Result(Outcome.REJECTED_PERMANENT, code="not_callable", detail=type(error).__name__), False
+    if clock() > envelope.post_by or time.time() > envelope.wall_by + _WALL_SLACK:
+        return Result(Outcome.NOT_POSTED, code="too_late_to_post"), False
+    timeout = aiohttp.ClientTimeout(total=envelope.timeout, sock_connect=_CONNECT_SECONDS)
+    try:
+        async with session.request(
+            call.method,
+            call.url,
+            data=call.body,
+            headers=call.headers,
+            timeout=timeout,
+            allow_redirects=False,
+            middlewares=(_Once(),),
+        ) as response:
+            body = await response.content.read(_MOST_BYTES)
+            while not response.content.at_eof() and len(body) < _MOST_BYTES:
+                body += await response.content.read(_MOST_BYTES - len(body))
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            reply = HttpReply(status=response.status, headers=headers, body=body)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        # No connection was made, so no byte of the request left us.
+        return Result(Outcome.REJECTED_RETRYABLE, code="no_connection", detail=type(error).__name__), False
+    except aiohttp.InvalidURL:
+        return Result(Outcome.REJECTED_PROVIDER, code="bad_base_url", detail="the account's base_url is no URL"), False
+    except TimeoutError:
+        return Result(Outcome.UNKNOWN, code="timeout", detail=f"no answer in {envelope.timeout:g} s"), True
+    except (aiohttp.ClientError, SecondTry, OSError) as error:
+        return Result(Outcome.UNKNOWN, code="connection_lost", detail=type(error).__name__), False
+    return envelope.adapter.read(envelope.message, reply), False
+
+
+class Air:
+    """How many requests may be in the air for one account in this process: halved on a time-out, grown on success."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._allowed = float(limit)
+
+    @property
+    def allowed(self) -> int:
+        return max(int(self._allowed), 1)
+
+    def learn(self, answer: Answer) -> None:
+        if answer.timed_out:
+            self._allowed = max(self._allowed / 2, 1)
+        elif answer.result.outcome is Outcome.ACCEPTED:
+            self._allowed = min(self._allowed + 1 / self._allowed, self.limit)
+
+
+_posters: dict[int, Poster] = {}
+_airs: dict[int, Air] = {}
+
+
+def poster() -> Poster:
+    """Return this process's poster; a forked child makes its own."""
+    pid = os.getpid()
+    if pid not in _posters:
+        _posters[pid] = Poster()
+    return _posters[pid]
+
+
+def air(account_id: int, limit: int) -> Air:
+    """Return this process's limit for the account."""
+    known = _airs.get(account_id)
+    if known is None or known.limit != limit:
+        known = _airs[account_id] = Air(limit)
+    return known

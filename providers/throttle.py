@@ -1,0 +1,94 @@
+"""Rates per account and sender, in message segments, exact over all workers: one Lua call per slice.
+
+Each bucket is one number, the instant at which its next segment is due. A slice's rows get their instants one after
+the other, as far as `LOOK_AHEAD` reaches, so a burst never exceeds 5 % of a second. A missing bucket starts empty.
+Redis unreachable: nothing is granted (P5).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from providers.routing import Channel
+from smsplatform.common import redis
+
+LOOK_AHEAD: Final = 1.0  # seconds; what is granted is posted within this time
+_SHARE: Final = 0.95  # of the limit
+_BURST: Final = 0.05  # seconds of rate that may be saved up
+_IDLE: Final = 60  # seconds after which an unused bucket is forgotten
+UNREACHABLE_WAIT: Final = 2.0
+
+_SCRIPT: Final = """
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local look_ahead, burst, idle = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local buckets = #KEYS
+local next_at, gap = {}, {}
+for i = 1, buckets do
+  local stored = redis.call('GET', KEYS[i])
+  gap[i] = tonumber(ARGV[3 + i])
+  next_at[i] = stored and math.max(tonumber(stored), now - burst) or now
+end
+local delays = {}
+for row = 4 + buckets, #ARGV do
+  local due = now
+  for i = 1, buckets do due = math.max(due, next_at[i]) end
+  if due - now > look_ahead then break end
+  local segments = tonumber(ARGV[row])
+  for i = 1, buckets do next_at[i] = math.max(next_at[i], due - burst) + gap[i] * segments end
+  delays[#delays + 1] = string.format('%.6f', due - now)
+end
+local wait = 0
+for i = 1, buckets do
+  redis.call('SET', KEYS[i], string.format('%.6f', next_at[i]), 'EX', idle + math.ceil(math.max(next_at[i] - now, 0)))
+  wait = math.max(wait, next_at[i] - now)
+end
+return {string.format('%.6f', wait), unpack(delays)}
+"""
+
+_REFUND: Final = """
+for i = 1, #KEYS do
+  local stored = redis.call('GET', KEYS[i])
+  if stored then
+    redis.call('SET', KEYS[i], string.format('%.6f', tonumber(stored) - tonumber(ARGV[i])), 'KEEPTTL')
+  end
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Seconds from now at which each of the first rows may be posted, and until the bucket can serve again."""
+
+    delays: tuple[float, ...]
+    wait: float
+
+
+def take(channel: Channel, segments: Sequence[int]) -> Granted:
+    """Take the tokens of as many of these rows, in order, as are due within the look-ahead."""
+    names, gaps = _buckets(channel)
+    try:
+        script = redis.client().register_script(_SCRIPT)
+        answer = script(keys=names, args=[LOOK_AHEAD, _BURST, _IDLE, *gaps, *segments])
+    except redis.Unreachable:
+        return Granted(delays=(), wait=UNREACHABLE_WAIT)
+    wait, *delays = (float(value) for value in answer)
+    return Granted(delays=tuple(delays), wait=wait)
+
+
+def refund(channel: Channel, segments: int) -> None:
+    """Give back tokens of rows that were not posted; a lost refund only costs time."""
+    names, gaps = _buckets(channel)
+    try:
+        redis.client().register_script(_REFUND)(keys=names, args=[gap * segments for gap in gaps])
+    except redis.Unreachable:
+        return
+
+
+def _buckets(channel: Channel) -> tuple[list[str], list[float]]:
+    """Return the keys (one hash tag, so they live on one node) and the seconds per segment of each."""
+    tag = f"{{throttle:{channel.account_id}}}"
+    buckets = {f"{tag}:account": channel.limits.segments_per_second}
+    if channel.sender_rate:
+        buckets[f"{tag}:sender:{channel.sender}"] = channel.sender_rate
+    return list(buckets), [1 / (rate * _SHARE) for rate in buckets.values()]

@@ -1,0 +1,45 @@
+"""The database's clock and the few things that every SQL verb needs."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+
+def now() -> datetime:
+    """Return the database's clock. Read once per task and passed down: no worker's clock decides anything."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        row: tuple[datetime] = cursor.fetchone()
+    return row[0]
+
+
+def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+    """Run one statement and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def execute(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
+    """Run one statement and return how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return max(cursor.rowcount, 0)
+
+
+@contextmanager
+def cheap_commit() -> Iterator[CursorWrapper]:
+    """A transaction whose commit need not reach the disk: losing it costs work, never a promise."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO off")
+        yield cursor
+
+
+def key(high: int, low: int) -> uuid.UUID:
+    """Return the 128-bit key made of two 64-bit halves (a dispatch's id: run and recipient)."""
+    return uuid.UUID(int=(high << 64) | low)

@@ -1,0 +1,150 @@
+"""What follows an acceptance: the simulator's reports and people, as its customer hears them."""
+
+import pytest
+
+from providers.adapters.base import Outcome, ReceiptStatus
+from tests.providers.simulated import PERSON, SENDER, both, platform, runs, until
+
+# -- reports --------------------------------------------------------------------------------------
+
+
+@both
+@runs
+async def test_reports_are_signed_and_name_the_reference(dialect, account):
+    async with platform(hooks=True) as here:
+        adapter = getattr(here, dialect)()
+        await here.tell(account, {"secret": "hush"} if dialect == "own" else {})
+        result = await here.send(adapter, 5)
+        events = await here.events(adapter, 2)
+        assert [event.status for event in events] == [ReceiptStatus.SENT, ReceiptStatus.DELIVERED]
+        assert {event.provider_id for event in events} == {result.provider_id}
+        assert {event.reference for event in events} == {f"{5:032x}00000001"}
+
+
+@both
+@pytest.mark.parametrize(
+    ("receipts", "statuses"),
+    [
+        ({"delivered": 1, "sent": 0}, ["delivered"]),
+        ({"delivered": 0, "undelivered": 1, "sent": 0}, ["undelivered"]),
+        ({"delivered": 0, "sent": 0}, ["failed"]),
+        ({"out_of_order": 1}, ["delivered", "sent"]),
+        ({"duplicated": 1, "sent": 0}, ["delivered", "delivered"]),
+    ],
+)
+@runs
+async def test_reports_as_told(dialect, account, receipts, statuses):
+    async with platform(hooks=True) as here:
+        adapter = getattr(here, dialect)()
+        script = {"secret": "hush"} if dialect == "own" else {}
+        await here.tell(account, {**script, "receipts": {"delay_ms": 1, **receipts}})
+        await here.send(adapter)
+        events = await here.events(adapter, len(statuses))
+        assert [event.status.value for event in events] == statuses
+        assert len({event.key for event in events}) == len(set(statuses))
+
+
+@pytest.mark.parametrize("receipts", [None, {"lost": 1}])
+@runs
+async def test_lost_reports_never_come(receipts):
+    async with platform(hooks=True) as here:
+        adapter = here.own()
+        await here.tell("token1", {"secret": "hush", "receipts": receipts})
+        for number in range(20):
+            await here.send(adapter, number)
+        assert (await here.ledger())["webhooks"]["events"] == 0
+        await here.tell("token1", {"secret": "hush", "receipts": {"sent": 0, "delay_ms": 0}})
+        await here.send(adapter, 99)
+        [event] = await here.events(adapter, 1)
+        assert event.reference == f"{99:032x}00000001"
+
+
+@runs
+async def test_a_webhook_is_repeated_until_it_is_answered():
+    async with platform(hooks=True) as here:
+        adapter = here.own()
+        here.answers = [500, 302]
+        await here.tell("token1", {"secret": "hush", "receipts": {"sent": 0, "delay_ms": 0}})
+        await here.send(adapter)
+        first, second, third = await here.events(adapter, 3)
+        assert first == second == third
+        await until(lambda: not here.answers)
+        webhooks = (await here.ledger())["webhooks"]
+        assert (webhooks["retried"], webhooks["answered"]) == (2, 1)
+
+
+@runs
+async def test_a_webhook_nobody_takes_is_given_up():
+    async with platform(hooks=True) as here:
+        here.answers = [500] * 50
+        habits = {"retry_for_seconds": 0.3}
+        script = {"receipts": {"sent": 0, "delay_ms": 0}, "webhooks": habits}
+        await here.tell("token1", script)
+        await here.send(here.own())
+        ledger = await here.ledger_when(lambda ledger: ledger["webhooks"]["given_up"])
+        assert ledger["webhooks"]["given_up"] == 1
+        assert len(here.received) == 2
+
+
+@runs
+async def test_several_events_share_a_request():
+    async with platform(hooks=True) as here:
+        adapter = here.own()
+        script = {"secret": "hush", "receipts": {"sent": 0, "delay_ms": 0}}
+        habits = {"batch": 3, "linger_ms": 300}
+        await here.tell("token1", {**script, "webhooks": habits})
+        for number in range(7):
+            await here.send(adapter, number)
+        events = await here.events(adapter, 7)
+        assert len(here.received) == 3
+        references = [int(event.reference[:32], 16) for event in events]
+        assert sorted(references) == list(range(7))
+
+
+# -- people ----------------------------------------------------------------------------------------
+
+
+@both
+@runs
+async def test_people_answer_stop_and_the_ledger_watches(dialect, account):
+    async with platform(hooks=True) as here:
+        adapter = getattr(here, dialect)()
+        stops = {"share": 1, "delay_ms": 0}
+        script = {"receipts": None, "stops": stops, "inbound_url": f"{here.hooks}/inbound"}
+        await here.tell(account, script | ({"secret": "hush"} if dialect == "own" else {}))
+        await here.send(adapter, 1)
+        [inbound] = await here.events(adapter, 1)
+        assert (inbound.sender, inbound.to, inbound.text) == (PERSON, SENDER, "STOP")
+        ledger = await here.ledger_when(lambda ledger: ledger["stops_answered"])
+        assert ledger["accepted_after_stop"] == []
+        await here.send(adapter, 2, text="Still here")
+        [late] = (await here.ledger())["accepted_after_stop"]
+        assert (late["to"], late["text"], late["same_sender"]) == (PERSON, "Still here", True)
+        [stop] = (await here.control("GET", "/_control/ledger/stops"))["stops"]
+        assert stop["sent_at"] <= stop["answered_at"] <= late["at"]
+
+
+@both
+@runs
+async def test_a_person_texts_on_command(dialect, account):
+    async with platform(hooks=True) as here:
+        adapter = getattr(here, dialect)()
+        script = {"inbound_url": f"{here.hooks}/in?x=1", "secret": "hush"}
+        await here.tell(account, script | ({"secret": "auth-token"} if dialect == "twilio" else {}))
+        body = {"account": account, "from": PERSON, "to": SENDER, "text": "Grüße & more?"}
+        given = await here.control("POST", "/_control/inbound", body, expect=202)
+        [inbound] = await here.events(adapter, 1)
+        assert (inbound.key, inbound.text) == (given["id"], "Grüße & more?")
+        assert (await here.ledger())["stops"] == 0
+
+
+@runs
+async def test_a_blocking_account_refuses_whoever_stopped_until_they_start():
+    async with platform(hooks=True) as here:
+        script = {"inbound_url": f"{here.hooks}/in", "stops": {"block": True}, "secret": "hush"}
+        await here.tell("token1", script)
+        body = {"account": "token1", "from": PERSON, "to": SENDER}
+        await here.control("POST", "/_control/inbound", {**body, "text": " stop "}, expect=202)
+        assert (await here.send(here.own(), 1)).opted_out
+        await here.control("POST", "/_control/inbound", {**body, "text": "START"}, expect=202)
+        assert (await here.send(here.own(), 2)).outcome is Outcome.ACCEPTED
