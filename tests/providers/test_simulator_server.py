@@ -423,9 +423,13 @@ async def test_the_process_serves_scripts_survives_a_kill_and_stops_politely(tmp
                 refused = await here.send(here.own(), number, to="+9")
                 assert refused.outcome is Outcome.REJECTED_PERMANENT
                 assert (await here.ledger())["accepted"] == number
-                await here.tell("token1", {"faults": [{"fault": "accept_then_drop"}]})
+                for fault in ("reset_before_read", "reset_after_read"):
+                    await here.tell("token1", {"faults": [{"fault": fault}]})
+                    with pytest.raises((aiohttp.ClientError, ConnectionResetError)):
+                        await here.send(here.own())
             process.send_signal(end)
             assert process.wait(10) == code
+            assert process.stdout.read() == ""  # a fault as told is no error of the server
         finally:
             process.kill()
             process.wait(10)

@@ -3,7 +3,7 @@
 import pytest
 
 from providers.adapters.base import Outcome, ReceiptStatus
-from tests.providers.simulated import PERSON, SENDER, both, platform, runs, until
+from tests.providers.simulated import PERSON, SENDER, SID, both, platform, runs, until
 
 # -- reports --------------------------------------------------------------------------------------
 
@@ -148,3 +148,44 @@ async def test_a_blocking_account_refuses_whoever_stopped_until_they_start():
         assert (await here.send(here.own(), 1)).opted_out
         await here.control("POST", "/_control/inbound", {**body, "text": "START"}, expect=202)
         assert (await here.send(here.own(), 2)).outcome is Outcome.ACCEPTED
+
+
+@runs
+async def test_of_several_stops_the_first_counts():
+    async with platform(hooks=True) as here:
+        await here.tell("token1", {"inbound_url": f"{here.hooks}/in", "secret": "hush"})
+        body = {"account": "token1", "from": PERSON, "to": SENDER, "text": "Stop"}
+        await here.control("POST", "/_control/inbound", body, expect=202)
+        first = await here.ledger_when(lambda ledger: ledger["stops_answered"])
+        [before] = (await here.control("GET", "/_control/ledger/stops"))["stops"]
+        await here.control("POST", "/_control/inbound", body, expect=202)
+        await here.events(here.own(), 2)
+        assert (await here.control("GET", "/_control/ledger/stops"))["stops"] == [before]
+        assert first["stops"] == 1
+
+
+@runs
+async def test_a_stop_answered_after_a_reset_leaves_a_readable_file(tmp_path):
+    file = tmp_path / "ledger.jsonl"
+    async with platform(hooks=True, ledger=file) as here:
+        await here.tell("token1", {"inbound_url": f"{here.hooks}/in", "secret": "hush"})
+        here.answers = [500]
+        body = {"account": "token1", "from": PERSON, "to": SENDER, "text": "STOP"}
+        await here.control("POST", "/_control/inbound", body, expect=202)
+        await until(lambda: not here.answers)
+        await here.control("DELETE", "/_control/ledger", expect=204)
+        await here.ledger_when(lambda ledger: ledger["webhooks"]["answered"])
+    async with platform(ledger=file) as here:
+        assert (await here.ledger())["stops"] == 0
+
+
+@runs
+async def test_an_account_signs_with_what_its_posts_were_authorized_with():
+    async with platform(hooks=True) as here:
+        await here.send(here.twilio())
+        await here.tell(SID, {"inbound_url": f"{here.hooks}/in", "receipts": None})
+        body = {"account": SID, "from": PERSON, "to": SENDER, "text": "Hi"}
+        here.received.clear()
+        await here.control("POST", "/_control/inbound", body, expect=202)
+        await until(lambda: any("/in" in hook.url for hook in here.received))
+        assert all(here.twilio().verify(hook) for hook in here.received)

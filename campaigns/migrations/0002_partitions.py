@@ -35,7 +35,7 @@ def make_partitions(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0002_initial")]
+    dependencies = [("campaigns", "0001_initial")]
     operations = [
         migrations.RunSQL(DISPATCH, migrations.RunSQL.noop),
         migrations.RunSQL(ATTEMPT, migrations.RunSQL.noop),
