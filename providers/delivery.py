@@ -6,6 +6,7 @@ and at most one request leaves for it: the client refuses a second try of any me
 """
 
 import asyncio
+import atexit
 import os
 import queue
 import threading
@@ -91,6 +92,12 @@ class Poster:
     def post(self, envelopes: Sequence[Envelope], answers: Answers) -> None:
         """Start posting; each answer comes to the queue."""
         self._loop.call_soon_threadsafe(self._start, envelopes, answers)
+
+    def close(self) -> None:
+        """End the connections; called when the process ends."""
+        if self._session is not None:
+            asyncio.run_coroutine_threadsafe(self._session.close(), self._loop).result(timeout=2)
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _start(self, envelopes: Sequence[Envelope], answers: Answers) -> None:
         if self._session is None:
@@ -189,6 +196,7 @@ def poster() -> Poster:
     pid = os.getpid()
     if pid not in _posters:
         _posters[pid] = Poster()
+        atexit.register(_posters[pid].close)
     return _posters[pid]
 
 

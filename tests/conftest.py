@@ -1,10 +1,61 @@
-"""The tests run on the same embedded (or configured) services as everything else, in databases of their own."""
+"""Fixtures: the simulator as a process of its own, and an empty Redis."""
 
-import os
+import json
+import subprocess
+import sys
+import urllib.request
 
-from smsplatform import embedded
+import pytest
 
-embedded.use_where_unconfigured()
-# Each parallel worker has its own Redis database, so that they do not count each other's tokens.
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{8 + _worker % 8}"
+
+class Simulator:
+    """The provider simulator as a process of its own, and what its ledger says."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "providers.simulator", "--port", "0"], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().split(" at ")[1].strip()
+
+    def ask(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def script(self, account, **script):
+        return self.ask("PUT", f"/_control/accounts/{account}", {"secret": "secret", **script})
+
+    def ledger(self):
+        return self.ask("GET", "/_control/ledger")
+
+    def reset(self):
+        self.ask("DELETE", "/_control/ledger")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def _simulator():
+    simulator = Simulator()
+    yield simulator
+    simulator.stop()
+
+
+@pytest.fixture
+def simulator(_simulator):
+    """A fresh ledger."""
+    _simulator.reset()
+    return _simulator
+
+
+@pytest.fixture(autouse=True)
+def _fresh_redis():
+    """No tokens and no messages of an earlier test."""
+    from smsplatform.common import redis
+
+    redis.client().flushdb()

@@ -1,0 +1,23 @@
+"""The pipeline, stage by stage, on a real database."""
+
+import pytest
+
+from campaigns import audits, reports
+from campaigns.states import State
+from tests import world
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_takes_a_batch_from_queued_to_accepted(simulator):
+    acme = world.make(base_url=simulator.url)
+    simulator.script("token-acme")
+    acme.recipients(30, first_name="Ana")
+    run = acme.run()
+    assert world.states(run) == {State.QUEUED: 30}
+    assert world.work() == 1
+    assert world.states(run) == {State.ACCEPTED: 30}
+    assert simulator.ledger()["accepted"] == 30
+    report = reports.report(run)
+    assert (report.progress, report.result, report.totals) == ("finished", "all", {"accepted": 30})
+    assert audits.everything().is_clean

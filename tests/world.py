@@ -1,0 +1,120 @@
+"""Builds the little worlds that tests happen in: a tenant with a brand, an account at a provider, people and a run."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from django.db import transaction
+
+from campaigns import launch, scheduling
+from campaigns.models import (
+    Batch,
+    Campaign,
+    Dispatch,
+    ListMember,
+    Recipient,
+    RecipientList,
+    Run,
+    Template,
+)
+from campaigns.pipeline import PIPELINE
+from campaigns.states import State
+from providers.models import ProviderAccount, Sender
+from smsplatform.common import database
+from smsplatform.tenancy.models import Brand, Tenant
+
+_numbers = itertools.count(1)
+ALL_DAY = {"opens_at": time(0), "closes_at": time(23, 59, 59)}
+
+
+@dataclass
+class World:
+    """One tenant's part of the world."""
+
+    tenant: Tenant
+    brand: Brand
+    account: ProviderAccount
+    sender: Sender
+    people: RecipientList
+
+    def recipient(self, *, zones="America/New_York", **fields):
+        number = f"+1212{next(_numbers) + 2_340_000:07d}"
+        person = Recipient.objects.create(
+            tenant=self.tenant, number=number, zones=zones, zone_source="explicit", country="US", fields=fields
+        )
+        ListMember.objects.create(tenant=self.tenant, list=self.people, recipient=person)
+        return person
+
+    def recipients(self, count, **fields):
+        return [self.recipient(**fields) for _ in range(count)]
+
+    def campaign(self, text="Hello {{ first_name | default: 'there' }}", **options):
+        name = options.pop("name", f"campaign {next(_numbers)}")
+        template = Template.objects.create(tenant=self.tenant, brand=self.brand, name=name)
+        template.write(text)
+        campaign = Campaign.objects.create(
+            tenant=self.tenant, brand=self.brand, name=name, template=template, **options
+        )
+        campaign.lists.add(self.people)
+        return campaign
+
+    def run(self, campaign=None, *, now=None, key="1", **options):
+        """A launched and materialised run."""
+        campaign = campaign or self.campaign(**options)
+        run = launch.launch(campaign=campaign, occurrence=key, now=now or database.now(), actor="test")
+        assert launch.materialise(run.pk)
+        run.refresh_from_db()
+        return run
+
+
+def make(slug="acme", *, base_url="http://127.0.0.1:9", provider="simulator", credentials=None, **brand):
+    """A tenant that may text all day, with one account and one sender."""
+    tenant = Tenant.objects.create(name=slug.title(), slug=slug)
+    brand = Brand.objects.create(
+        tenant=tenant, name=slug.title(), slug=slug, **{"zone": "America/New_York", **ALL_DAY, **brand}
+    )
+    account = ProviderAccount(tenant=tenant, name="main", provider=provider, base_url=base_url)
+    account.set_credentials(credentials or {"token": f"token-{slug}", "webhook_secret": "secret"})
+    account.save()
+    sender = Sender.objects.create(tenant=tenant, brand=brand, account=account, address=f"+1888555{tenant.pk:04d}")
+    people = RecipientList.objects.create(tenant=tenant, name="everybody")
+    return World(tenant, brand, account, sender, people)
+
+
+def hand_out(lane="bulk", now=None):
+    with transaction.atomic():
+        return scheduling.claim_due_batches(lane, now or database.now())
+
+
+def start(batch):
+    """Lease one waiting batch by hand; return the number its chain carries."""
+    lease = batch.lease + 1
+    Batch.objects.filter(pk=batch.pk).update(
+        phase="leased", lease=lease, lease_until=database.now() + timedelta(minutes=1)
+    )
+    return lease
+
+
+def work(lane="bulk", now=None, stages=PIPELINE):
+    """Hand out what is due and run it through the stages, here; return how many batches ran."""
+    leased = hand_out(lane, now)
+    for batch in leased:
+        for stage in stages:
+            stage.run(batch.batch_id, batch.lease)
+    return len(leased)
+
+
+def states(run):
+    return {State(state): count for state, count in Dispatch.objects.of_run(run.pk).totals().items()}
+
+
+def stage_named(name):
+    return next(stage for stage in PIPELINE if stage.name == name)
+
+
+def only_batch(run: Run) -> Batch:
+    return Batch.objects.get(run=run)
+
+
+def at(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
