@@ -33,7 +33,7 @@ _NOT_TEXT: Final = (
 _SEP_LINE: Final = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE).fullmatch
 
 
-class UnreadableFile(Exception):  # noqa: N818
+class UnreadableFileError(Exception):
     """The file cannot be imported at all; the message is for the person who uploaded it."""
 
 
@@ -63,25 +63,25 @@ def find(
     encoding: str = "",
     delimiter: str = "",
 ) -> Layout:
-    """Return how the file is written; `is_header` judges its first row. Raises UnreadableFile."""
+    """Return how the file is written; `is_header` judges its first row. Raises UnreadableFileError."""
     file.seek(0)
     head = file.read(SAMPLE_BYTES)
     if not head:
-        raise UnreadableFile("the file is empty")
+        raise UnreadableFileError("the file is empty")
     for magic, what in _NOT_TEXT:
         if head.startswith(magic):
-            raise UnreadableFile(f"this is not a text file but {what}; save it as CSV and upload that")
+            raise UnreadableFileError(f"this is not a text file but {what}; save it as CSV and upload that")
     encoding = encoding or _encoding(file, head)
     lines = _lines(head, encoding, is_whole=len(head) < SAMPLE_BYTES)
-    if not any(line.strip() for line in lines):
-        raise UnreadableFile("the file has no rows")
     skipped = 0
-    told = _SEP_LINE(lines[0])
+    told = _SEP_LINE(lines[0]) if lines else None
     if told is not None:
         delimiter, skipped, lines = delimiter or told[1], 1, lines[1:]
     delimiter = delimiter or _delimiter(lines)
     rows = list(_rows(lines, delimiter))
-    if not rows or not is_header(rows[0][1]):
+    if not rows:
+        raise UnreadableFileError("the file has no rows, or begins with thousands of empty ones")
+    if not is_header(rows[0][1]):
         sample = tuple(cells for _, cells in rows)
         return Layout(encoding, delimiter, skipped, (), sample)
     sample = tuple(cells for _, cells in rows[1:])
@@ -119,7 +119,7 @@ def _lines(head: bytes, encoding: str, *, is_whole: bool) -> list[str]:
     try:
         text = head.decode(encoding, errors="ignore")
     except LookupError:
-        raise UnreadableFile(f"there is no encoding {encoding!r}") from None
+        raise UnreadableFileError(f"there is no encoding {encoding!r}") from None
     lines = list(io.StringIO(text, newline=""))
     return lines if is_whole or len(lines) < 2 else lines[:-1]  # noqa: PLR2004
 

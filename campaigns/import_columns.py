@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from campaigns.csv_layout import Layout, UnreadableFile
+from campaigns.csv_layout import Layout, UnreadableFileError
 from smsplatform.common import phone
 
 MAX_FIELDS: Final = 100
@@ -103,7 +103,7 @@ def is_header(cells: Sequence[str], mapping: Mapping[str, str], rules: phone.Rul
 
 
 def match(layout: Layout, mapping: Mapping[str, str], types: Mapping[str, str]) -> Columns:
-    """Return which column is what. Raises UnreadableFile with a reason when a column asked for is missing."""
+    """Return which column is what. Raises UnreadableFileError with a reason when a column asked for is missing."""
     width = len(layout.header) or max(map(len, layout.sample), default=1)
     names = [normalised(header) for header in layout.header]
     places = {role: _place(role, wanted, layout, names, width) for role, wanted in mapping.items()}
@@ -125,7 +125,7 @@ def _place(role: str, wanted: str, layout: Layout, names: list[str], width: int)
     if numbered is not None:
         return numbered
     if not layout.header:
-        raise UnreadableFile(
+        raise UnreadableFileError(
             f"{role} should be in the column {wanted!r}, but the file has no header line;"
             " name the first column #1, the second #2"
         )
@@ -133,7 +133,7 @@ def _place(role: str, wanted: str, layout: Layout, names: list[str], width: int)
         return layout.header.index(wanted)
     if normalised(wanted) in names:
         return names.index(normalised(wanted))
-    raise UnreadableFile(f"there is no column {wanted!r} for {role}; the file has: {', '.join(layout.header)}")
+    raise UnreadableFileError(f"there is no column {wanted!r} for {role}; the file has: {', '.join(layout.header)}")
 
 
 def _numbered(wanted: str, width: int) -> int | None:
@@ -141,7 +141,7 @@ def _numbered(wanted: str, width: int) -> int | None:
     if wanted[:1] != "#" or not wanted[1:].isdecimal():
         return None
     if not 1 <= int(wanted[1:]) <= width:
-        raise UnreadableFile(f"there is no column {wanted}; the file has {width}")
+        raise UnreadableFileError(f"there is no column {wanted}; the file has {width}")
     return int(wanted[1:]) - 1
 
 
@@ -165,10 +165,10 @@ def _fields(
         seen = FieldType.TEXT if role == "postal_code" else _seen_type(name, layout.sample, index)
         fields.append(Field(index, name, FieldType(told) if told else seen, told is not None))
     if len(fields) > MAX_FIELDS:
-        raise UnreadableFile(f"the file has {len(fields)} custom fields; at most {MAX_FIELDS} are kept")
+        raise UnreadableFileError(f"the file has {len(fields)} custom fields; at most {MAX_FIELDS} are kept")
     missing = sorted(set(types) - used)
     if missing:
-        raise UnreadableFile(f"a type is given for {', '.join(missing)}; the file has: {', '.join(sorted(used))}")
+        raise UnreadableFileError(f"a type is given for {', '.join(missing)}; the file has: {', '.join(sorted(used))}")
     return tuple(fields)
 
 

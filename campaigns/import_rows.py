@@ -58,7 +58,7 @@ class Refused(NamedTuple):
     detail: str
 
 
-class _BadValue(ValueError):  # noqa: N818
+class _BadValueError(ValueError):
     """A cell does not hold what its column is said to hold."""
 
 
@@ -89,7 +89,7 @@ def judge(columns: Columns, rules: phone.Rules) -> Callable[[Record], Taken | Re
         if send_at is not None and (wanted := cells[send_at].strip()):
             try:
                 instant = _instant(wanted, found)
-            except _BadValue as error:
+            except _BadValueError as error:
                 return Refused(line, "bad_send_at", str(error))
         list_name = "" if list_at is None else cells[list_at].strip()
         if len(list_name) > MAX_LIST_NAME:
@@ -99,7 +99,7 @@ def judge(columns: Columns, rules: phone.Rules) -> Callable[[Record], Taken | Re
             if value := cells[index].strip():
                 try:
                     kept.append(key + written(value))
-                except _BadValue as error:
+                except _BadValueError as error:
                     return Refused(line, "bad_value", f"{field.name}: {error}")
         is_unknown = found.source is ZoneSource.UNKNOWN
         return Taken(
@@ -127,12 +127,12 @@ def _instant(text: str, found: Place) -> str:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise _BadValue("write it like 2026-11-21T09:30-05:00, or without -05:00 for local time") from None
+        raise _BadValueError("write it like 2026-11-21T09:30-05:00, or without -05:00 for local time") from None
     if len(text) < _SHORTEST_INSTANT or instant.year not in _YEARS:
-        raise _BadValue("it needs a date and a time of day, in this century")
+        raise _BadValueError("it needs a date and a time of day, in this century")
     if instant.tzinfo is None:
         if "|" in found.zones:
-            raise _BadValue("it has no offset, and the row's zone is not certain; add an offset or a zone")
+            raise _BadValueError("it has no offset, and the row's zone is not certain; add an offset or a zone")
         instant = instant.replace(tzinfo=ZoneInfo(found.zones))
     return instant.astimezone(UTC).isoformat()
 
@@ -154,14 +154,14 @@ def _writer(field: Field) -> Callable[[str], str]:
 
 def _integer(value: str) -> str:
     if not (value.isascii() and value.lstrip("+-").isdigit()) or len(value) > _LONGEST_INTEGER:
-        raise _BadValue(f"{value[:40]!r} is not a whole number")
+        raise _BadValueError(f"{value[:40]!r} is not a whole number")
     return str(int(value))
 
 
 def _decimal(value: str) -> str:
     match = _DECIMAL(value)
     if match is None:
-        raise _BadValue(f"{value[:40]!r} is not a number; write it like 1234.56")
+        raise _BadValueError(f"{value[:40]!r} is not a number; write it like 1234.56")
     return f"{'-' if match[1] == '-' else ''}{int(match[2])}{match[3] or ''}"
 
 
@@ -171,7 +171,7 @@ def _boolean(value: str) -> str:
         return "true"
     if said in _NO:
         return "false"
-    raise _BadValue(f"{value[:40]!r} is neither yes nor no")
+    raise _BadValueError(f"{value[:40]!r} is neither yes nor no")
 
 
 _STRICT: Final[Mapping[FieldType, Callable[[str], str]]] = {

@@ -67,6 +67,7 @@ def _run(sql: str, ids: Sequence[uuid.UUID], parameters: Mapping[str, Any], now:
             "settled": list(SETTLED),
             "troubles": list(TROUBLE),
             "unknown_until": now + settings.UNKNOWN_LIFE,
+            "spent_states": [State.ACCEPTED, State.UNKNOWN],
             "permit_states": [state for state in State if Hold.PERMIT in HOLDS[state]],
         },
     )

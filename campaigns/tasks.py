@@ -4,6 +4,7 @@ Queues: `<lane>.sql` and `<lane>.http` for the stages, `control` for ticks, `eve
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
@@ -20,6 +21,8 @@ from campaigns.scheduling import Leased
 from smsplatform.common import database, partitions
 
 log = structlog.get_logger("tasks")
+
+_IMPORT_TURN: Final = timedelta(seconds=60)
 
 
 def _task(stage: Stage) -> Any:
@@ -116,8 +119,9 @@ def start_materialising(run_id: int) -> None:
 
 @shared_task(name="run_import")
 def run_import(import_id: int) -> None:
-    """Read a file into a list."""
-    imports.run(import_id)
+    """Read a file into a list, in turns, so that one huge file does not keep a worker for itself."""
+    if not imports.run(import_id, turn=_IMPORT_TURN):
+        start_import(import_id)
 
 
 def start_import(import_id: int) -> None:

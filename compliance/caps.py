@@ -133,7 +133,8 @@ def _day(zone: ZoneInfo, now: datetime) -> tuple[datetime, datetime]:
     )
 
 
-# The three fragments below are parts of the product's move statement; `moved` is its list of rows.
+# The three fragments below are parts of the product's move statement; `moved` is its list of rows. No two of them may
+# touch one permit in one statement: Postgres would silently do only one of the two.
 
 GIVE_BACK: Final = """
  returned AS (
@@ -145,7 +146,8 @@ GIVE_BACK: Final = """
 
 SPEND: Final = """
  spent AS (
-   UPDATE compliance_permit p SET at = m.at FROM moved m WHERE p.dispatch_id = m.id AND m.at IS NOT NULL)"""
+   UPDATE compliance_permit p SET at = m.at FROM moved m
+   WHERE p.dispatch_id = m.id AND m.state = ANY(%(spent_states)s))"""
 
 TAKE_ON_PROOF: Final = """
  taken AS (

@@ -53,8 +53,7 @@ def _worker(name: str, *, queues: str, concurrency: int) -> Process:
             *("-c", str(concurrency), "-P", "prefork", "--without-gossip", "--without-mingle"),
         ),
         stops=1,
-        patience=65,  # the soft shutdown of a worker, and some
-        environment={"REMAP_SIGTERM": "SIGQUIT"},  # SIGTERM starts the soft shutdown
+        patience=65,  # SIGTERM: no new slice, the answers in the air, and some
     )
 
 
@@ -79,8 +78,8 @@ PROCESSES: Final[Mapping[str, Process]] = {
             patience=20,
         ),
         _worker("sql", queues="bulk.sql,control,events,imports", concurrency=2),
-        _worker("http", queues="bulk.http", concurrency=1),
-        _worker("urgent", queues="urgent.sql,urgent.http", concurrency=1),
+        _worker("http", queues="bulk.http", concurrency=4),
+        _worker("urgent", queues="urgent.sql,urgent.http", concurrency=2),
         Process(
             name="beat",
             arguments=(

@@ -15,7 +15,7 @@ from providers.adapters.base import Adapter
 __all__ = ["ADAPTERS", "UnknownProvider", "get"]
 
 
-class UnknownProvider(LookupError):  # noqa: N818 - a refusal, not a fault
+class UnknownProvider(LookupError):
     """No adapter has this slug; the message names those that exist."""
 
 
@@ -44,11 +44,7 @@ def _discover() -> Mapping[str, type[Adapter]]:
 
 def _defined_in(module: ModuleType) -> Iterator[type[Adapter]]:
     for value in vars(module).values():
-        if (
-            isinstance(value, type)
-            and issubclass(value, Adapter)
-            and value.__module__ == module.__name__
-        ):
+        if isinstance(value, type) and issubclass(value, Adapter) and value.__module__ == module.__name__:
             yield value
 
 

@@ -135,7 +135,7 @@ class WebhookAnswer:
     body: bytes = b""
 
 
-class MalformedEvent(ValueError):  # noqa: N818 - says what the event is
+class MalformedEvent(ValueError):
     """The webhook is not in the vendor's dialect; `str()` names the field and the problem."""
 
 
@@ -178,11 +178,7 @@ class Adapter:
     @cached_property
     def secrets(self) -> tuple[str, ...]:
         """Return the values that must never be shown, longest first."""
-        values = {
-            getattr(self.credentials, each.name)
-            for each in fields(self.credentials)
-            if not each.repr
-        }
+        values = {getattr(self.credentials, each.name) for each in fields(self.credentials) if not each.repr}
         return tuple(sorted((v for v in values if v), key=len, reverse=True))
 
     def shown(self, text: object) -> str:

@@ -147,12 +147,7 @@ class SimulatorAdapter(Adapter):
 
 
 def _is_id(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= _ID_LIMIT
-        and value.isascii()
-        and value.isalnum()
-    )
+    return isinstance(value, str) and 0 < len(value) <= _ID_LIMIT and value.isascii() and value.isalnum()
 
 
 def _event(event: object, at: str) -> Receipt | Inbound:

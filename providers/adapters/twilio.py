@@ -244,12 +244,7 @@ class TwilioAdapter(Adapter):
 
 
 def _is_id(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= _ID_LIMIT
-        and value.isascii()
-        and value.isalnum()
-    )
+    return isinstance(value, str) and 0 < len(value) <= _ID_LIMIT and value.isascii() and value.isalnum()
 
 
 def _is_rejection(status: int) -> bool:

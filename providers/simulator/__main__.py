@@ -32,9 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of everything random (%(default)s)")
     parser.add_argument("--scripts", type=Path, help="JSON file: object from account to script")
     parser.add_argument("--ledger", type=Path, help="file that lets the ledger survive a kill")
-    parser.add_argument(
-        "--concurrency", type=int, default=64, help="webhooks in the air (%(default)s)"
-    )
+    parser.add_argument("--concurrency", type=int, default=64, help="webhooks in the air (%(default)s)")
     return parser
 
 

@@ -13,9 +13,7 @@ from providers.simulator.ledger import Ledger
 from providers.simulator.script import Receipts
 from providers.simulator.webhooks import Webhooks
 
-_STOP_WORDS: Final = frozenset(
-    {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"}
-)
+_STOP_WORDS: Final = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"})
 _START_WORDS: Final = frozenset({"START", "UNSTOP", "YES"})
 
 
@@ -44,9 +42,7 @@ class Aftermath:
     def inbound(self, account: Account, number: str, sender: str, text: str) -> str:
         """Post a person's message now; returns its id. STOP and START are entered in the ledger."""
         now = time.time()
-        event = Event(
-            f"{_prefix(account)}{uuid4().hex}", account.name, number, sender, now, text=text
-        )
+        event = Event(f"{_prefix(account)}{uuid4().hex}", account.name, number, sender, now, text=text)
         word = text.strip().upper()
         answered: Callable[[float], None] | None = None
         if word in _STOP_WORDS:
@@ -57,9 +53,7 @@ class Aftermath:
         self._webhooks.post(account, account.script.inbound_url, event, answered)
         return event.id
 
-    def _report(
-        self, account: Account, receipts: Receipts, post: Post, message_id: str, at: float
-    ) -> None:
+    def _report(self, account: Account, receipts: Receipts, post: Post, message_id: str, at: float) -> None:
         random = account.random
         if receipts.lost and random.random() < receipts.lost:
             return
@@ -81,9 +75,7 @@ class Aftermath:
         if receipts.duplicated and random.random() < receipts.duplicated:
             self._later(delay + receipts.delay.seconds(random), final)
 
-    def _tell(
-        self, account: Account, post: Post, message_id: str, at: float, status: str, code: str
-    ) -> None:
+    def _tell(self, account: Account, post: Post, message_id: str, at: float, status: str, code: str) -> None:
         event = Event(
             message_id,
             account.name,

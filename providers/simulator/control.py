@@ -101,9 +101,7 @@ class Control:
         found = self._simulator.ledger.find(**{name: query.get(name, "") for name in names})
         rows = list(islice((pair for pair in found if pair[0] >= after), limit + 1))
         more = rows[limit][0] if len(rows) > limit else None
-        return web.json_response(
-            {"messages": [_message(entry) for _, entry in rows[:limit]], "next": more}
-        )
+        return web.json_response({"messages": [_message(entry) for _, entry in rows[:limit]], "next": more})
 
     async def stops(self, _request: web.Request) -> web.Response:
         """Return every STOP with its times."""
@@ -129,9 +127,7 @@ class Control:
         if not account.secret:
             raise InvalidField("account", f"the script of {name} has no secret to sign with")
         account.dialect = account.dialect or _guess(name)
-        return web.json_response(
-            {"id": self._simulator.aftermath.inbound(account, number, sender, text)}, status=202
-        )
+        return web.json_response({"id": self._simulator.aftermath.inbound(account, number, sender, text)}, status=202)
 
     async def look_up(self, request: web.Request) -> web.Response:
         """GET /v1/messages?reference=…: what our own dialect knows of a reference."""
@@ -177,9 +173,7 @@ def _refusing(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except InvalidField as refusal:
-            return web.json_response(
-                {"error": {"field": refusal.field, "problem": refusal.problem}}, status=400
-            )
+            return web.json_response({"error": {"field": refusal.field, "problem": refusal.problem}}, status=400)
 
     return handle
 

@@ -57,7 +57,7 @@ class Event:
     text: str = ""
 
 
-class BadPost(ValueError):  # noqa: N818 - says what the post is
+class BadPost(ValueError):
     """The post is not in the dialect; `str()` names the field."""
 
 
@@ -79,9 +79,7 @@ class Dialect(Protocol):
     def broken(self, status: int) -> Answer:
         """Return an answer that says that something is wrong inside, and nothing more."""
 
-    def webhook(
-        self, url: str, secret: str, events: Sequence[Event]
-    ) -> tuple[Mapping[str, str], bytes]:
+    def webhook(self, url: str, secret: str, events: Sequence[Event]) -> tuple[Mapping[str, str], bytes]:
         """Return the headers and body that tell of the events."""
 
 
@@ -186,9 +184,7 @@ class TwilioDialect:
     _ERRORS: Final = {"invalid_number": "30005", "unreachable": "30003", "lost": "30008"}
 
     def read(self, account: str, password: str, body: bytes) -> Post:
-        form = {
-            name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()
-        }
+        form = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
         sender = form.get("From") or form.get("MessagingServiceSid") or ""
         for name, value in (("To", form.get("To")), ("From", sender), ("Body", form.get("Body"))):
             if not value:
@@ -197,9 +193,7 @@ class TwilioDialect:
         callback = urldefrag(form.get("StatusCallback", "")).url
         reference = parse_qs(urlsplit(callback).query).get("ref", [""])[0] if callback else ""
         text = form["Body"]
-        return Post(
-            account, reference, form["To"], sender, text, callback, password, segments(text)
-        )
+        return Post(account, reference, form["To"], sender, text, callback, password, segments(text))
 
     def accepted(self, post: Post, message_id: str) -> Answer:
         message = {
@@ -230,9 +224,7 @@ class TwilioDialect:
         error = {"code": code, "message": message, "more_info": more, "status": status}
         return json.dumps(error).encode()
 
-    def webhook(
-        self, url: str, secret: str, events: Sequence[Event]
-    ) -> tuple[Mapping[str, str], bytes]:
+    def webhook(self, url: str, secret: str, events: Sequence[Event]) -> tuple[Mapping[str, str], bytes]:
         form = self._form(events[0])
         signed = url + "".join(name + form[name] for name in sorted(form))
         digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha1).digest()

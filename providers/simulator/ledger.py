@@ -116,9 +116,7 @@ class Ledger:
         dispatch = post.reference[:_DISPATCH]
         doubted = self._doubts.get(dispatch) if dispatch else None
         if doubted is not None:
-            self.resent.append(
-                {"reference": post.reference, "to": post.to, "doubt_at": doubted, "posted_at": at}
-            )
+            self.resent.append({"reference": post.reference, "to": post.to, "doubt_at": doubted, "posted_at": at})
 
     def doubt(self, post: Post, at: float) -> None:
         """Remember that the poster cannot know what became of this post."""
@@ -129,9 +127,7 @@ class Ledger:
 
     def accept(self, post: Post, message_id: str, at: float) -> None:
         """Enter an acceptance."""
-        entry = Entry(
-            at, post.account, message_id, post.reference, post.to, post.sender, post.segments
-        )
+        entry = Entry(at, post.account, message_id, post.reference, post.to, post.sender, post.segments)
         self._enter(entry, post.text)
         self._write({"accepted": entry, "text": post.text} if self._after_stop(entry) else entry)
 
@@ -249,10 +245,8 @@ class Ledger:
             )
 
     def _after_stop(self, entry: Entry) -> list[Stop]:
-        stops = self._stopped_numbers.get(entry.to)
-        if not stops:
-            return []
-        return [s for s in stops if s.answered_at is not None and s.answered_at < entry.at]
+        stops = self._stopped_numbers.get(entry.to, ())
+        return [stop for stop in stops if stop.answered_at is not None]
 
     def _write(self, line: object) -> None:
         if self._file is not None:

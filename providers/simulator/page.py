@@ -64,9 +64,7 @@ def _account(described: Mapping[str, Any], counts: Mapping[str, Any]) -> str:
     counted = counts.get(described["account"], {"posts": 0, "accepted": 0})
     troubles = {**counted.get("refused", {}), **counted.get("faults", {})}
     trouble = ", ".join(f"{name} {count}" for name, count in troubles.items())
-    shown = {
-        name: "***" if name in _SECRETS else value for name, value in described["script"].items()
-    }
+    shown = {name: "***" if name in _SECRETS else value for name, value in described["script"].items()}
     script = json.dumps(shown, indent=1) if shown else "does no wrong"
     return (
         f"<tr><td>{escape(described['account'])}<td>{escape(described['dialect'])}"

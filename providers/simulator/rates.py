@@ -77,11 +77,7 @@ class Rates:
         """Return every rate, or one account's."""
         return {
             "columns": ["second", "posts", "accepted", "segments"],
-            "accounts": {
-                name: rate.report()
-                for name, rate in sorted(self._accounts.items())
-                if account in {"", name}
-            },
+            "accounts": {name: rate.report() for name, rate in sorted(self._accounts.items()) if account in {"", name}},
             "senders": [
                 {"account": name, "sender": sender, **rate.report()}
                 for (name, sender), rate in sorted(self._senders.items())

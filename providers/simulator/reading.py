@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-class InvalidField(ValueError):  # noqa: N818 - it names a field
+class InvalidField(ValueError):
     """A field is missing, unknown or of the wrong kind."""
 
     def __init__(self, field: str, problem: str) -> None:
@@ -38,9 +38,7 @@ class Fields:
         self._known.append(name)
         return self._left.pop(name, None)
 
-    def number(
-        self, name: str, default: float, *, low: float = 0.0, high: float = math.inf
-    ) -> float:
+    def number(self, name: str, default: float, *, low: float = 0.0, high: float = math.inf) -> float:
         """Return a number between `low` and `high`."""
         value = self.take(name)
         return default if value is None else number(value, self.path(name), low=low, high=high)

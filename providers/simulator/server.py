@@ -81,9 +81,7 @@ class Simulator:
             return _response(TWILIO.refused("unauthorized"))
         return await self._post(request, TWILIO, account, password)
 
-    async def _post(
-        self, request: web.Request, dialect: Dialect, name: str, password: str
-    ) -> web.Response:
+    async def _post(self, request: web.Request, dialect: Dialect, name: str, password: str) -> web.Response:
         account = self.accounts.get(name)
         counts = self.ledger.count(name)
         counts.posts += 1
@@ -143,9 +141,7 @@ class Simulator:
             return "opted_out", 0.0
         return None
 
-    def _take(
-        self, account: Account, dialect: Dialect, post: Post, counts: Counts, now: float
-    ) -> str:
+    def _take(self, account: Account, dialect: Dialect, post: Post, counts: Counts, now: float) -> str:
         self.taken += 1
         message_id = f"{dialect.id_prefix}{self.run}{self.taken:016x}"
         counts.accepted += 1
@@ -155,9 +151,7 @@ class Simulator:
         return message_id
 
     def _rate(self, post: Post, now: float, *, accepted: bool) -> None:
-        self.ledger.rates.add(
-            post.account, post.sender, now, accepted=accepted, segments=post.segments
-        )
+        self.ledger.rates.add(post.account, post.sender, now, accepted=accepted, segments=post.segments)
 
     async def _refuse_by_fault(
         self,
@@ -175,9 +169,7 @@ class Simulator:
             return _reset(request)
         await asyncio.sleep(_latency(account))
         if fault.fault in {"rate_limited", "unauthorized"}:
-            return _response(
-                dialect.refused(fault.fault, wait=1.0 * (fault.fault == "rate_limited"))
-            )
+            return _response(dialect.refused(fault.fault, wait=1.0 * (fault.fault == "rate_limited")))
         return self._broken(dialect, post, fault)
 
     async def _hide(

@@ -80,9 +80,7 @@ class Webhooks:
         await asyncio.gather(*self._workers, return_exceptions=True)
         await self._session.close()
 
-    def post(
-        self, account: Account, url: str, event: Event, answered: Callable[[float], None] | None
-    ) -> None:
+    def post(self, account: Account, url: str, event: Event, answered: Callable[[float], None] | None) -> None:
         """Post an event soon; `answered` is called with the instant of the first 2xx."""
         self.tally.events += 1
         delivery = Delivery(account, url, [event], answered)

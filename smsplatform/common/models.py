@@ -1,6 +1,6 @@
 """The base of every table that belongs to a tenant."""
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from django.db import models
 
@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from smsplatform.tenancy.models import Tenant
 
 
-class TenantQuerySet(models.QuerySet["models.Model"]):
+Row = TypeVar("Row", bound=models.Model, covariant=True)
+
+
+class TenantQuerySet(models.QuerySet[Row]):
     """The first filter of every query path that starts from a request."""
 
     def for_tenant(self, tenant: "Tenant | int") -> Self:

@@ -84,7 +84,10 @@ class Rules:
             return _MISSING_PLUS if found in _LENGTHS and self._is_read("+" + digits) else found
         # The owner of the column says that the country code is there, so that reading goes first.
         found = self._read("+" + digits)
-        return found if isinstance(found, Number) else self._read(digits)
+        if isinstance(found, Number):
+            return found
+        without = self._read(digits)
+        return without if isinstance(without, Number) else found
 
     def _is_north_american(self, prefix: str | None) -> bool:
         if prefix is not None and (prefix[0] == "+" or self.includes_country_code):

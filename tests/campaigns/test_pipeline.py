@@ -4,6 +4,7 @@ import pytest
 
 from campaigns import audits, reports
 from campaigns.states import State
+from compliance.models import CapWindow
 from tests import world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,3 +22,14 @@ def test_takes_a_batch_from_queued_to_accepted(simulator):
     report = reports.report(run)
     assert (report.progress, report.result, report.totals) == ("finished", "all", {"accepted": 30})
     assert audits.everything().is_clean
+
+
+def test_gives_the_permit_of_a_refused_message_back(simulator):
+    acme = world.make(base_url=simulator.url, daily_cap=10)
+    people = acme.recipients(3)
+    simulator.script("token-acme", reject=[people[1].number])
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 2, State.REJECTED: 1}
+    assert audits.everything().is_clean
+    assert CapWindow.objects.get().used == 2

@@ -298,9 +298,7 @@ def webhook(url, form, signature, headers=None):
     return WebhookRequest("POST", url, named | (headers or {}), body)
 
 
-@pytest.mark.parametrize(
-    ("url", "form", "headers", "signature"), [v[1:] for v in VECTORS], ids=[v[0] for v in VECTORS]
-)
+@pytest.mark.parametrize(("url", "form", "headers", "signature"), [v[1:] for v in VECTORS], ids=[v[0] for v in VECTORS])
 def test_accepts_the_known_signatures(url, form, headers, signature):
     assert twilio().verify(webhook(url, form, signature, headers))
     assert not twilio().verify(webhook(url + "&x=1", form, signature, headers))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -42,8 +43,10 @@ class Command(BaseCommand):
         os.environ.setdefault("PUBLIC_URL", f"http://127.0.0.1:{ports['PORT']}")
         if not options["no_migrate"]:
             call_command("migrate", interactive=False, verbosity=1)
+        if "web" in names:
+            _collect_static()
         login = _login()
-        user = os.environ.setdefault("FLOWER_BASIC_AUTH", _flower_login())
+        flower_login = os.environ.setdefault("FLOWER_BASIC_AUTH", _flower_login())
         connections.close_all()
         self.stdout.write(
             "\n"
@@ -51,7 +54,7 @@ class Command(BaseCommand):
             f"             {login}\n"
             f"  Simulator  http://127.0.0.1:{ports['SIMULATOR_PORT']}/\n"
             f"  Flower     http://127.0.0.1:{ports['FLOWER_PORT']}/\n"
-            f"             {user.replace(':', '  ', 1)}\n\n"
+            f"             {flower_login.replace(':', '  ', 1)}\n\n"
         )
         self.stdout.flush()
         processes.Supervisor(
@@ -104,6 +107,15 @@ def _is_free(port: int) -> bool:
         probe.bind(("127.0.0.1", port))
         return True
     return False
+
+
+def _collect_static() -> None:
+    """Make the manifest, which pages need without DEBUG; it takes seconds, so only when old."""
+    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    sources = [processes.ROOT / "requirements.txt", *(processes.ROOT / "static").rglob("*")]
+    newest = max((path.stat().st_mtime for path in sources if path.is_file()), default=0.0)
+    if not settings.DEBUG and not (manifest.is_file() and manifest.stat().st_mtime > newest):
+        call_command("collectstatic", interactive=False, verbosity=0)
 
 
 def _login() -> str:

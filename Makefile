@@ -1,0 +1,69 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+# What only reads the code needs settings, but no services.
+DUMMY := DATABASE_URL=postgresql://nobody@127.0.0.1:1/none REDIS_URL=redis://127.0.0.1:1/0 \
+	SECRET_KEY=a-key-that-signs-nothing-but-is-long-enough-for-the-checks-of-django-0123456789 \
+	CREDENTIAL_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+LAYERS := smsplatform campaigns compliance providers tracking
+JOBS ?= 2
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and "Python 3.11 is needed; this is %d.%d. Give another one with: make PYTHON=python3.11 …" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEV_STAMP): $(STAMP) requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.PHONY: install
+install: $(DEV_STAMP)  ## make .venv and install everything into it
+
+.PHONY: demo
+demo: $(STAMP)  ## watch a campaign go out through a misbehaving provider, then read its report
+	$(BIN)/python -m smsplatform.demo
+
+.PHONY: run
+run: $(STAMP)  ## start the whole platform and keep it up, with addresses and a login
+	$(BIN)/python manage.py up
+
+.PHONY: test
+test: $(DEV_STAMP)  ## run every test
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q
+
+.PHONY: check
+check: $(DEV_STAMP)  ## lint, format, types, layers, migrations, docs, deployment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(DUMMY) $(BIN)/mypy
+	$(DUMMY) $(BIN)/lint-imports --no-cache | tail -n 8
+	$(DUMMY) $(BIN)/python manage.py makemigrations --check --dry-run
+	$(DUMMY) $(BIN)/python manage.py state_diagram --check docs/architecture.md
+	$(DUMMY) PUBLIC_URL=https://sms.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+.PHONY: fix
+fix: $(DEV_STAMP)  ## format, and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: coverage
+coverage: $(DEV_STAMP)  ## run every test and show what none of them touches
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q --cov --cov-report=term-missing:skip-covered
+
+.PHONY: lock
+lock:  ## compile requirements*.in to pins (needs uv)
+	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 requirements.in -o requirements.txt
+	uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 requirements-dev.in -o requirements-dev.txt
+
+.PHONY: clean
+clean:  ## remove .venv, caches and the embedded services' data
+	rm -rf $(VENV) .var .mypy_cache .ruff_cache .pytest_cache .hypothesis staticfiles

@@ -1,0 +1,64 @@
+"""`manage.py create_tenant`: a client business."""
+
+from argparse import ArgumentParser
+from typing import Any, ClassVar
+
+from django.db import transaction
+
+from smsplatform.common.console import Answer, OperatorCommand, made, make_once
+from smsplatform.common.errors import InvalidInput
+from smsplatform.tenancy import audit
+from smsplatform.tenancy.models import Tenant
+
+
+class Command(OperatorCommand):
+    """Running it again with the same values changes nothing."""
+
+    help = "Make a tenant (a client business)."
+    option_names: ClassVar = {"slug": "SLUG", "name": "--name", "weight": "--weight", "countries": "--countries"}
+
+    def declare(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("slug", help="its short name in commands and URLs, like acme")
+        parser.add_argument("--name", help="its name for people (the slug)")
+        parser.add_argument("--weight", type=int, help="turns per round when batches are handed out (1)")
+        parser.add_argument("--countries", help="whose numbers may be texted, like US,CA (these two)")
+
+    def act(self, options: dict[str, Any]) -> Answer:
+        """Make it, or find the same one."""
+        slug = options["slug"]
+        is_known = Tenant.objects.filter(slug=slug).exists()
+        with transaction.atomic():
+            tenant, is_new = make_once(
+                Tenant,
+                by={"slug": slug},
+                given={
+                    "name": options["name"] or (None if is_known else slug),
+                    "weight": options["weight"],
+                    "countries": _countries(options["countries"]),
+                },
+            )
+            if is_new:
+                audit.record(actor=options["actor"], verb="tenant.created", target=tenant.slug, tenant=tenant)
+        data = {
+            "tenant": tenant.slug,
+            "name": tenant.name,
+            "weight": tenant.weight,
+            "countries": sorted(tenant.allowed_countries),
+            "made": is_new,
+        }
+        return Answer(data, [made("tenant", tenant.slug, is_new=is_new)])
+
+
+def _countries(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    import phonenumbers
+
+    countries = sorted({part.strip().upper() for part in text.split(",") if part.strip()})
+    unknown = [country for country in countries if country not in phonenumbers.SUPPORTED_REGIONS]
+    if unknown or not countries:
+        raise InvalidInput(
+            f"{', '.join(unknown) or 'nothing'} is no country; write two letters each, like US,CA", field="countries"
+        )
+    return countries

@@ -1,0 +1,24 @@
+"""The clock of a machine: it stands still until told, and everything that asks the database for the time gets it."""
+
+from datetime import UTC, datetime, timedelta
+from unittest import mock
+
+
+class Clock:
+    """Starts at an instant; `goes_on` moves it."""
+
+    def __init__(self, start=datetime(2026, 11, 20, 15, tzinfo=UTC)):
+        self.now = start
+        self._patch = mock.patch("smsplatform.common.database.now", lambda: self.now)
+
+    def start(self):
+        self._patch.start()
+
+    def stop(self):
+        self._patch.stop()
+
+    def goes_on(self, **duration):
+        self.now += timedelta(**duration)
+
+    def goes_to(self, instant):
+        self.now = max(self.now, instant)

@@ -1,0 +1,19 @@
+"""How hard the property tests try: PROPERTY_EFFORT multiplies the examples, so that a night may look further than a minute."""
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+
+_EFFORT = float(os.environ.get("PROPERTY_EFFORT", "1"))
+
+
+def trying(examples, *, steps=50):
+    """The settings of one property: its examples in an ordinary run, and the steps of a machine."""
+    return settings(
+        max_examples=max(int(examples * _EFFORT), 1),
+        stateful_step_count=steps,
+        deadline=None,  # a database answers when it answers
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    )

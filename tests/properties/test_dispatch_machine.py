@@ -1,0 +1,356 @@
+"""Whatever happens in whatever order, every dispatch keeps the promises: once, never lost, within its limits, and it ends.
+
+The product's own verbs run on a real database; the carrier, the clock, the deaths of workers and the order of things are
+the machine's. Time stands still within a step.
+"""
+
+import sys
+from collections import Counter
+
+import pytest
+from django.db import transaction
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from campaigns import launch, notifications, receipts, recovery, replies, scheduling, sending
+from campaigns.leases import LeaseLost
+from campaigns.models import Attempt, Batch, Lane, Run
+from campaigns.pipeline import PIPELINE
+from campaigns.states import State
+from compliance.policy import Category
+from providers.adapters.base import ReceiptStatus
+from providers.models import ProviderAccount
+from smsplatform.tenancy.models import Brand
+from tests.properties import events, facts, town
+from tests.properties.carrier import HONEST, Carrier, Reaction, settlement
+from tests.properties.clock import Clock
+from tests.properties.effort import trying
+from tests.properties.turns import OpenTurn, instantly
+
+_STAGES = [stage for stage in PIPELINE if stage.kind == "sql"]
+_SEND = next(stage for stage in PIPELINE if stage.kind == "http")
+_AT_ONCE = [reaction for reaction in HONEST if reaction.outcome is not None]
+_WAITS = [{"seconds": 1}, {"seconds": 6}, {"seconds": 31}, {"seconds": 61}, {"minutes": 6}, {"hours": 3}, {"hours": 13}]
+_LOOKS = 300  # how often the end is looked for before we say that it does not come
+
+
+class Dispatches(RuleBasedStateMachine):
+    """The machine; `place` is given by the test."""
+
+    place: town.Town
+    is_honest = True
+
+    leases = Bundle("leases")
+    turns = Bundle("turns")
+    flights = Bundle("flights")
+    runs = Bundle("runs")
+
+    def __init__(self):
+        super().__init__()
+        self.clock = Clock()
+        self.clock.start()
+        self.carrier = Carrier()
+        self.stopped = set()
+        self.proven = set()
+        self.inbound = 0
+        self.place.clean()
+        facts.moves()
+
+    # -- the world --------------------------------------------------------------------------------------------------
+
+    @initialize(
+        person_cap=st.integers(1, 3),
+        daily_cap=st.sampled_from([None, 1, 3]),
+        hours=st.sampled_from(town.HOURS),
+    )
+    def limits(self, person_cap, daily_cap, hours):
+        self.place.set_limits(person_cap=person_cap, daily_cap=daily_cap, hours=hours)
+
+    @initialize(target=runs)
+    def first_run(self):
+        return self._launch(0)
+
+    @rule(target=runs, which=st.integers(0, 3))
+    def launches(self, which):
+        return self._launch(which)
+
+    def _launch(self, which):
+        self.clock.goes_on(milliseconds=1)  # runs are told apart by their time
+        campaign = self.place.campaigns[which]
+        occurrence = str(Run.objects.filter(campaign=campaign).count())
+        run = launch.launch(campaign=campaign, occurrence=occurrence, now=self.clock.now, actor="test")
+        assert launch.launch(campaign=campaign, occurrence=occurrence, now=self.clock.now, actor="test") == run
+        launch.materialise(run.pk)
+        return run
+
+    @rule(person=st.integers(0, 4), brand=st.integers(0, 1), category=st.sampled_from(Category))
+    def single_message(self, person, brand, category):
+        self.clock.goes_on(milliseconds=1)
+        notifications.send(
+            brand=self.place.brands[brand],
+            number=self.place.people[person][0],
+            text="Your code is 1234",
+            now=self.clock.now,
+            category=category,
+        )
+
+    @rule()
+    def collects(self):
+        notifications.collect(self.clock.now)
+
+    @rule(wait=st.sampled_from(_WAITS))
+    def time_passes(self, wait):
+        self.clock.goes_on(**wait)
+
+    # -- the pipeline -----------------------------------------------------------------------------------------------
+
+    @rule(target=leases, lane=st.sampled_from(Lane))
+    def hands_out(self, lane):
+        with transaction.atomic():
+            return multiple(*scheduling.claim_due_batches(lane, self.clock.now))
+
+    @rule(leased=leases, stage=st.sampled_from(_STAGES))
+    def runs_a_stage(self, leased, stage):
+        self._run(stage, leased)
+
+    @rule(leased=leases, count=st.integers(1, 4))
+    def runs_the_first_stages(self, leased, count):
+        for stage in PIPELINE[:count]:
+            self._run(stage, leased)
+
+    @rule(leased=leases)
+    def stage_fails(self, leased):
+        scheduling.fail(leased.batch_id, leased.lease, stage="any", error=ValueError(), now=self.clock.now)
+
+    @rule(leased=leases)
+    def broker_is_down(self, leased):
+        scheduling.give_back(leased, self.clock.now)
+
+    @rule(leased=leases, reactions=st.lists(st.sampled_from(_AT_ONCE), min_size=1, max_size=4))
+    def whole_chain(self, leased, reactions):
+        self._chain(leased, reactions)
+
+    def _chain(self, leased, reactions):
+        for stage in PIPELINE:
+            if stage is _SEND:
+                with instantly(self.carrier, reactions, self.clock.now) as poster:
+                    self._run(stage, leased)
+                self._check_claims(poster.flights)
+            else:
+                self._run(stage, leased)
+
+    @staticmethod
+    def _run(stage, leased):
+        try:
+            stage.run(leased.batch_id, leased.lease)
+        except LeaseLost:
+            batch = Batch.objects.get(pk=leased.batch_id)
+            assert (batch.lease, batch.phase) != (leased.lease, Batch.Phase.LEASED)
+
+    # -- sending ----------------------------------------------------------------------------------------------------
+
+    @rule(target=turns, leased=leases)
+    def begins_a_turn(self, leased):
+        try:
+            return OpenTurn(leased)
+        except LeaseLost:
+            return multiple()
+
+    @rule(target=flights, turn=turns, count=st.integers(1, 3), choice=st.integers(0, 1))
+    def claims(self, turn, count, choice):
+        flights = turn.claim(count=count, choice=choice)
+        self._check_claims(flights)
+        return multiple(*flights)
+
+    @rule(target=flights, leased=leases, count=st.integers(1, 3), choice=st.integers(0, 1))
+    def stages_and_claim(self, leased, count, choice):
+        for stage in PIPELINE[:4]:
+            self._run(stage, leased)
+        try:
+            flights = OpenTurn(leased).claim(count=count, choice=choice)
+        except LeaseLost:
+            return multiple()
+        self._check_claims(flights)
+        return multiple(*flights)
+
+    def _check_claims(self, flights):
+        """(c) and what else must be true in the moment of the claim."""
+        found = facts.dispatches()
+        runs = Run.objects.in_bulk({found[flight.dispatch_id].run_id for flight in flights})
+        for flight in flights:
+            row = found[flight.dispatch_id]
+            assert (row.brand_id, row.number) not in self.stopped, f"claimed after STOP: {row}"
+            assert runs[row.run_id].cancelled_at is None
+            assert runs[row.run_id].paused_at is None
+            assert not Brand.objects.filter(pk=row.brand_id).exclude(paused_at=None)
+            assert not ProviderAccount.objects.filter(pk=flight.channel.account_id).exclude(paused_at=None)
+            assert self.clock.now < row.expires_at
+            facts.check_hours(self.place, row, self.clock.now)
+        assert all(times == 1 for times in Counter((f.dispatch_id, f.flight) for f in flights).values())
+
+    @rule(flight=flights, reaction=st.sampled_from(HONEST))
+    def posts(self, flight, reaction):
+        if flight.is_in_hand:
+            self.carrier.post(flight, reaction, self.clock.now)
+
+    @rule(flight=flights)
+    def gives_back(self, flight):
+        if flight.is_in_hand:
+            self.carrier.give_back(flight, self.clock.now)
+
+    @rule(some=st.lists(flights, min_size=1, max_size=3), has_next=st.booleans())
+    def settles(self, some, has_next):
+        """The poster stores answers; a settlement whose commit was not heard of is stored again."""
+        answered = {id(flight): flight for flight in some if flight.answer is not None}
+        sending.settle([settlement(flight, has_next=has_next) for flight in answered.values()])
+
+    # -- what others do ---------------------------------------------------------------------------------------------
+
+    @rule(
+        some=st.lists(flights, min_size=1, max_size=3),
+        statuses=st.lists(st.sampled_from(ReceiptStatus), min_size=3, max_size=3),
+        is_named=st.booleans(),
+    )
+    def reports_come(self, some, statuses, is_named):
+        told = [(flight, status) for flight, status in zip(some, statuses, strict=False) if flight.is_taken]
+        for flight, status in told:
+            account = ProviderAccount.objects.get(pk=flight.channel.account_id)
+            events.call(account, [events.report(flight, status, is_named=is_named)])
+
+    @rule()
+    def applies_events(self):
+        receipts.apply_events()
+
+    @rule(person=st.integers(0, 4), brand=st.integers(0, 1))
+    def says_stop(self, person, brand):
+        number, ours = self.place.people[person][0], self.place.brands[brand]
+        self.inbound += 1
+        account = self.place.accounts[0]
+        events.call(account, [events.message(number, self.place.senders[ours.pk], "Stop", key=self.inbound)])
+        self.stopped.add((ours.pk, number))
+
+    @rule()
+    def tidies_stops(self):
+        replies.tidy_stops(self.clock.now)
+
+    @rule(run=runs)
+    def cancels(self, run):
+        launch.cancel(Run.objects.get(pk=run.pk), now=self.clock.now, actor="test")
+
+    @rule(run=runs)
+    def pauses(self, run):
+        self._unless_cancelled(launch.pause, run)
+
+    @rule(run=runs)
+    def resumes(self, run):
+        self._unless_cancelled(launch.resume, run)
+
+    def _unless_cancelled(self, verb, run):
+        run = Run.objects.get(pk=run.pk)
+        if run.cancelled_at is None:
+            verb(run, now=self.clock.now, actor="test")
+
+    @rule(model=st.sampled_from([ProviderAccount, Brand]), number=st.integers(0, 1), is_paused=st.booleans())
+    def pauses_more(self, model, number, is_paused):
+        thing = model.objects.order_by("id")[number]
+        model.objects.filter(pk=thing.pk).update(paused_at=self.clock.now if is_paused else None)
+
+    @rule()
+    def recovers(self):
+        recovery.end_leases(self.clock.now)
+        recovery.settle_for_good(self.clock.now)
+
+    @rule(leased=leases)
+    def gives_up(self, leased):
+        with transaction.atomic():
+            Batch.objects.get(pk=leased.batch_id).dispatches.give_up(self.clock.now)
+
+    # -- what must be true ------------------------------------------------------------------------------------------
+
+    @invariant()
+    def promises_hold(self):
+        found = facts.dispatches()
+        self.proven |= {flight.dispatch_id for flight in self.carrier.taken()}
+        facts.check_moves(facts.moves(), self.proven)
+        facts.check_holdings(found, self.clock.now)
+        facts.check_totals(found)
+        facts.check_caps(self.place, self.clock.now)
+        if self.is_honest:
+            facts.check_carrier(self.carrier, found)
+            facts.check_deliveries(self.place, self.carrier, found)
+
+    def teardown(self):
+        try:
+            if sys.exc_info()[0] is None:  # else there is a failure already, and this is not the place to hide it
+                self._ends()
+        finally:
+            self.clock.stop()
+
+    def _ends(self):
+        """Nobody stops anything any more and the carrier takes what it gets: everything comes to rest, and then to its end."""
+        self._everything_goes_on()
+        self._works_until_quiet()
+        self.promises_hold()
+        facts.check_rest(facts.dispatches(), self.clock.now)
+        for _ in range(_LOOKS):
+            next_at = self._next_due()
+            if next_at is None:
+                break
+            self.clock.goes_to(next_at)
+            self._works_until_quiet()
+        self.promises_hold()
+        facts.check_end(facts.dispatches(), is_honest=self.is_honest)
+
+    def _everything_goes_on(self):
+        Brand.objects.update(paused_at=None)
+        ProviderAccount.objects.update(paused_at=None)
+        for run in Run.objects.filter(cancelled_at=None).exclude(paused_at=None):
+            launch.resume(run, now=self.clock.now, actor="test")
+        settled = [flight for flight in self.carrier.flights if flight.answer is not None]
+        sending.settle([settlement(flight, has_next=False) for flight in settled])
+        self.clock.goes_on(minutes=2)  # every lease and every horizon is over
+
+    def _works_until_quiet(self):
+        for _ in range(_LOOKS):
+            recovery.end_leases(self.clock.now)
+            notifications.collect(self.clock.now)
+            replies.tidy_stops(self.clock.now)
+            seen = receipts.apply_events()
+            leased = [batch for lane in Lane for batch in self._handed_out(lane)]
+            for batch in leased:
+                self._chain(batch, [Reaction.ACCEPTS])
+            if not leased and not seen:
+                return
+        pytest.fail("it never comes to rest")
+
+    def _handed_out(self, lane):
+        with transaction.atomic():
+            return scheduling.claim_due_batches(lane, self.clock.now)
+
+    @staticmethod
+    def _next_due():
+        waiting = Batch.objects.filter(phase=Batch.Phase.WAITING).order_by("due_at").first()
+        return waiting.due_at if waiting else None
+
+
+@pytest.fixture
+def place(transactional_db, settings):
+    settings.BATCH_SIZE = 3
+    settings.MAX_FLIGHTS = 3
+    facts.watch()
+    yield town.build()
+    facts.unwatch()
+
+
+def test_dispatches_keep_every_promise(place):
+    Dispatches.place = place
+    run_state_machine_as_test(Dispatches, settings=trying(40, steps=60))
