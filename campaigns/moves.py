@@ -89,7 +89,9 @@ def _statement(given: str, origins: frozenset[State], targets: frozenset[State],
         f"""
  WITH given AS MATERIALIZED ({given}),
  moved AS (
-   UPDATE campaigns_dispatch d SET state = g.state, reason = g.reason, detail = g.detail, not_before = g.until,
+   UPDATE campaigns_dispatch d SET state = g.state, reason = g.reason, detail = g.detail,
+     -- no hold outlives its dispatch: at its end it is brought back and judged too late
+     not_before = CASE WHEN g.until IS NOT NULL THEN least(g.until, d.expires_at) END,
      settled_at = CASE WHEN g.state = ANY(%(settled)s) THEN %(now)s::timestamptz END, changed_at = %(now)s {assign}
    FROM given g JOIN campaigns_dispatch o ON o.id = g.id AND o.id BETWEEN %(first)s AND %(last)s
    WHERE d.id = g.id AND d.id BETWEEN %(first)s AND %(last)s AND o.state || '>' || g.state IN ({allowed})

@@ -14,6 +14,8 @@ from smsplatform.demo.cast import Cast
 from smsplatform.demo.stage import Simulator
 from tracking.models import Click
 
+# The slice that is being claimed in the instant of the pause, in each of the four sending processes.
+SLACK = 4 * 64
 _WORDS = {
     State.DELIVERED: "delivered to the phone",
     State.ACCEPTED: "taken by the provider, no final report",
@@ -34,6 +36,14 @@ class Clicks:
     people: int
     previews: int
     redirected: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A pause in full flight: what was in the air when it came, and what the provider still got."""
+
+    in_air: int
+    posted: int
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,9 @@ class Outcome:
     seconds: float = 0.0
 
 
-def gather(*, run: Run, source: Import, people: Cast, simulator: Simulator, clicks: Clicks) -> Outcome:
+def gather(
+    *, run: Run, source: Import, people: Cast, simulator: Simulator, clicks: Clicks, stops: list[Stop]
+) -> Outcome:
     """Collect the numbers and judge the promises."""
     source.refresh_from_db()
     totals = reports.totals(run.pk)
@@ -99,12 +111,17 @@ def gather(*, run: Run, source: Import, people: Cast, simulator: Simulator, clic
                 "Unknown is a state",
                 ours <= ledger["accepted"] <= ours + unknown and not ledger["resent_after_doubt"],
                 f"ours {ours:,} ≤ the provider's {ledger['accepted']:,} ≤ ours + {unknown} in doubt;"
-                f" {ledger['resent_after_doubt']} of {ledger['in_doubt']} doubtful ones were posted again",
+                f" {len(ledger['resent_after_doubt'])} of {ledger['in_doubt']} doubtful ones were posted again",
+            ),
+            Promise(
+                "Stop means stop",
+                all(stop.posted <= stop.in_air + SLACK for stop in stops) and bool(stops),
+                f"{stops[0].posted} requests after the pause, {stops[0].in_air} were in the air" if stops else "never paused",
             ),
             Promise(
                 "STOP wins",
                 not ledger["accepted_after_stop"] and stopped > 0,
-                f"{stopped} people opted out; {ledger['accepted_after_stop']} were texted after it",
+                f"{stopped} people opted out; {len(ledger['accepted_after_stop'])} were texted after it",
             ),
             Promise(
                 "Suppressed stays suppressed",

@@ -22,7 +22,7 @@ from smsplatform.demo.stage import NAMES, DemoFailed, Simulator, Stage, get, wai
 from smsplatform.tenancy.models import Brand, Tenant
 from tracking.models import Link
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 130)
 TEXT = (
     "Harbor Jobs: {{ first_name | default: 'Hi' }}, a new {{ job }} job near you: "
     "https://jobs.example.com/{{ job_id }} Reply STOP to opt out."
@@ -75,13 +75,13 @@ def _play(stage: Stage, sabotage: str | None) -> report.Outcome:
     _misbehave(simulator, account, people)
     source = _import(stage, brand, people)
     run = _launch(brand, source.list)
-    _watch(stage, simulator, run, account, brand, people)
+    stops = _watch(stage, simulator, run, account, brand, people)
     _rest(stage, run)
     clicks = _click(simulator)
-    outcome = report.gather(run=run, source=source, people=people, simulator=simulator, clicks=clicks)
+    outcome = report.gather(run=run, source=source, people=people, simulator=simulator, clicks=clicks, stops=stops)
     if sabotage:
         _break(sabotage, simulator, run, account, people)
-        outcome = report.gather(run=run, source=source, people=people, simulator=simulator, clicks=clicks)
+        outcome = report.gather(run=run, source=source, people=people, simulator=simulator, clicks=clicks, stops=stops)
     return outcome
 
 
@@ -180,14 +180,15 @@ def _launch(brand: Brand, people: RecipientList) -> Run:
 
 def _watch(
     stage: Stage, simulator: Simulator, run: Run, account: ProviderAccount, brand: Brand, people: cast.Cast
-) -> None:
-    """Follow the run, and let things happen on the way."""
+) -> list[report.Stop]:
+    """Follow the run, and let things happen on the way; return what the pause did."""
+    stops: list[report.Stop] = []
     sender = brand.senders.get().address
     steps = [
         (0.15, lambda: _stops(simulator, account, sender, people.stoppers)),
         (0.35, lambda: _kill(stage)),
-        (0.60, lambda: _restart(stage)),
-        (0.70, lambda: _pause(run)),
+        (0.60, _flush),
+        (0.70, lambda: _pause(simulator, run, stops)),
     ]
     wait_for(lambda: Run.objects.filter(pk=run.pk, materialised_at__isnull=False).exists(), "the dispatches")
     everyone = sum(reports.totals(run.pk).values())
@@ -207,7 +208,7 @@ def _watch(
         retrying = Dispatch.objects.of_run(run.pk).filter(state=State.HELD, reason="retry").exists()
         if not running and not retrying and not steps:
             _say(_line(totals, everyone))
-            return
+            return stops
         if time.monotonic() > deadline:
             raise DemoFailed(f"the run did not end: {totals}")
         time.sleep(0.25)
@@ -234,25 +235,24 @@ def _kill(stage: Stage) -> None:
     stage.start("worker-http")
 
 
-def _restart(stage: Stage) -> None:
+def _flush() -> None:
     from smsplatform.common import redis
 
     redis.client().flushall()
     _say("[red]Redis is flushed: every queued task and every token is gone[/]")
 
 
-def _pause(run: Run) -> None:
+def _pause(simulator: Simulator, run: Run, stops: list[report.Stop]) -> None:
+    """Pause, count what still goes out, resume."""
     launch.pause(run, now=database.now(), actor="demo")
+    posts = simulator.ledger()["posts"]
+    in_air = reports.counted(run).get(State.SENDING, 0)
     _say("[yellow]paused by a manager[/]")
-    before = -1
-    for _ in range(40):
-        counted = reports.totals(run.pk)
-        if counted.get(State.SENDING, 0) == 0 and counted.get(State.ACCEPTED, 0) == before:
-            break
-        before = counted.get(State.ACCEPTED, 0)
-        time.sleep(0.3)
+    calm_until = time.monotonic() + 3
+    wait_for(lambda: time.monotonic() > calm_until, "a calm moment")
+    stops.append(report.Stop(in_air=in_air, posted=simulator.ledger()["posts"] - posts))
     launch.resume(run, now=database.now(), actor="demo")
-    _say("[yellow]resumed; everything is checked again first[/]")
+    _say(f"[yellow]resumed; {stops[0].posted} requests were in the air when the pause came[/]")
 
 
 def _rest(stage: Stage, run: Run) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from campaigns import leases, pipeline, sending
 from campaigns.states import State
-from providers import delivery, routing
+from providers import delivery, routing, throttle
 from smsplatform.common import database
 from tests.properties.carrier import Flight
 
@@ -82,7 +82,11 @@ class Instant:
 
 @contextmanager
 def instantly(carrier, reactions, now):
-    """Whoever posts meets this carrier and hears these reactions, one after the other."""
+    """Whoever posts meets this carrier and hears these reactions, one after the other; there are always tokens."""
     poster = Instant(carrier, reactions, now)
-    with mock.patch.object(delivery, "poster", lambda: poster):
+    with (
+        mock.patch.object(delivery, "poster", lambda: poster),
+        mock.patch.object(throttle, "take", lambda _, segments: throttle.Granted((0.0,) * len(segments), 0.0)),
+        mock.patch.object(throttle, "refund", lambda _, __: None),
+    ):
         yield poster
