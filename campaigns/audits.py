@@ -34,7 +34,10 @@ def duplicates() -> tuple[list[uuid.UUID], list[uuid.UUID]]:
         """
     )
     reported = rows(
-        "SELECT dispatch_id FROM campaigns_receipt GROUP BY dispatch_id HAVING count(DISTINCT flight) > 1"
+        """
+        SELECT dispatch_id FROM campaigns_receipt GROUP BY dispatch_id
+        HAVING count(DISTINCT flight) > 1 OR count(DISTINCT provider_id) FILTER (WHERE provider_id <> '') > 1
+        """
     )
     return [row[0] for row in ledger], [row[0] for row in reported]
 

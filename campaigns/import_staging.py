@@ -51,11 +51,9 @@ def _changes(new: str, old: str) -> str:
     )"""
 
 
-# A chunk looks up its own rows and never reads a whole table, whatever the planner believes of tables that grow as it
-# looks: the last chunk of a file must cost what the first one did.
-_BY_INDEX: Final = "; ".join(
-    f"SET LOCAL enable_{way} TO off" for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "material")
-)
+# Every look-up below is a LATERAL subquery with a LIMIT, which the planner can only do row by row through the key. Free
+# to choose, it trusts statistics that are older than the import and reads whole tables once per chunk.
+_BY_KEY: Final = "SET LOCAL enable_seqscan TO off"
 _STAGE: Final = """
 CREATE TEMPORARY TABLE staged_row (
     line bigint, number varchar, country varchar, zones varchar, zone_source varchar, fields jsonb,
@@ -71,12 +69,16 @@ SELECT DISTINCT ON (substr(number, 2)::bigint) %(source)s, substr(number, 2)::bi
 FROM staged_row ORDER BY substr(number, 2)::bigint, line
 ON CONFLICT DO NOTHING
 """
-_DROP_DUPLICATES: Final = """
-DELETE FROM staged_row USING campaigns_seennumber seen
-WHERE seen.source_id = %(source)s AND seen.number = substr(staged_row.number, 2)::bigint
-  AND seen.line <> staged_row.line
-RETURNING staged_row.line, seen.line
+_FIND_DUPLICATES: Final = """
+SELECT staged.line, first.line
+FROM staged_row staged
+CROSS JOIN LATERAL (
+    SELECT line FROM campaigns_seennumber
+    WHERE source_id = %(source)s AND number = substr(staged.number, 2)::bigint LIMIT 1
+) first
+WHERE first.line <> staged.line
 """
+_DROP_DUPLICATES: Final = "DELETE FROM staged_row WHERE line = ANY(%s)"
 _ADD_LISTS: Final = """
 INSERT INTO campaigns_recipientlist (tenant_id, name, created_at)
 SELECT DISTINCT %(tenant)s::bigint, list_name, %(now)s::timestamptz FROM staged_row
@@ -91,7 +93,10 @@ WITH written AS (
     SELECT %(tenant)s, staged.number, staged.country, staged.zones, staged.zone_source, staged.fields,
            staged.send_at, %(now)s, %(now)s
     FROM staged_row staged
-    LEFT JOIN campaigns_recipient known ON known.tenant_id = %(tenant)s AND known.number = staged.number
+    LEFT JOIN LATERAL (
+        SELECT * FROM campaigns_recipient
+        WHERE tenant_id = %(tenant)s AND number = staged.number LIMIT 1
+    ) known ON true
     WHERE known.id IS NULL OR {_changes("staged", "known")}
     ORDER BY staged.number
     ON CONFLICT (tenant_id, number) DO UPDATE SET
@@ -110,31 +115,34 @@ _ADD_MEMBERS: Final = """
 INSERT INTO campaigns_listmember (tenant_id, list_id, recipient_id)
 SELECT %(tenant)s, wanted.list_id, wanted.recipient_id
 FROM (
-    SELECT %(list)s::bigint AS list_id, known.id AS recipient_id
+    SELECT DISTINCT chosen.list_id, known.id AS recipient_id
     FROM staged_row staged
-    JOIN campaigns_recipient known ON known.tenant_id = %(tenant)s AND known.number = staged.number
-    UNION
-    SELECT (
-        SELECT named.id FROM campaigns_recipientlist named
-        WHERE named.tenant_id = %(tenant)s AND named.name = staged.list_name
-    ), known.id
-    FROM staged_row staged
-    JOIN campaigns_recipient known ON known.tenant_id = %(tenant)s AND known.number = staged.number
-    WHERE staged.list_name <> ''
+    CROSS JOIN LATERAL (
+        SELECT id FROM campaigns_recipient
+        WHERE tenant_id = %(tenant)s AND number = staged.number LIMIT 1
+    ) known
+    CROSS JOIN LATERAL (
+        SELECT %(list)s::bigint AS list_id
+        UNION ALL
+        (SELECT id FROM campaigns_recipientlist
+         WHERE staged.list_name <> '' AND tenant_id = %(tenant)s AND name = staged.list_name LIMIT 1)
+    ) chosen
 ) wanted
-WHERE NOT EXISTS (
-    SELECT FROM campaigns_listmember member
-    WHERE member.list_id = wanted.list_id AND member.recipient_id = wanted.recipient_id
-)
+LEFT JOIN LATERAL (
+    SELECT id FROM campaigns_listmember
+    WHERE list_id = wanted.list_id AND recipient_id = wanted.recipient_id LIMIT 1
+) member ON true
+WHERE member.id IS NULL
 ORDER BY wanted.list_id, wanted.recipient_id
 ON CONFLICT DO NOTHING
 """
 _COUNT_SUPPRESSED: Final = """
-SELECT count(*) FROM staged_row staged WHERE EXISTS (
-    SELECT FROM compliance_suppression suppression
-    WHERE suppression.number = staged.number AND suppression.released_at IS NULL
-      AND (suppression.tenant_id = %(tenant)s OR suppression.scope = 'platform')
-)
+SELECT count(*)
+FROM staged_row staged
+CROSS JOIN LATERAL (
+    SELECT id FROM compliance_suppression
+    WHERE number = staged.number AND released_at IS NULL AND (tenant_id = %(tenant)s OR scope = 'platform') LIMIT 1
+) suppression
 """
 _COPY_REFUSED: Final = (
     "COPY campaigns_refusedrow (tenant_id, source_id, line, reason, detail, is_taken) FROM STDIN"
@@ -156,12 +164,13 @@ def merge(  # noqa: PLR0913
     counts = Merged()
     remarks: list[tuple[Any, ...]] = [(row.line, row.reason, row.detail, False) for row in refused]
     if taken:
-        cursor.execute(_BY_INDEX)
+        cursor.execute(_BY_KEY)
         cursor.execute(_STAGE)
         _copy(cursor, _COPY, (row[:8] for row in taken))
         cursor.execute(_MARK_SEEN, ids)
-        cursor.execute(_DROP_DUPLICATES, ids)
+        cursor.execute(_FIND_DUPLICATES, ids)
         first_lines = dict(cursor.fetchall())
+        cursor.execute(_DROP_DUPLICATES, [list(first_lines)])
         if any(row.list_name for row in taken):
             cursor.execute(_ADD_LISTS, ids)
         cursor.execute(_MERGE, ids)

@@ -171,18 +171,18 @@ def end_turn(batch: Batch, stop: fence.Fence, now: datetime) -> None:
         """
         SELECT count(*), min(CASE
             WHEN %(hurry)s AND state <> 'sending' THEN %(now)s
-            WHEN state = 'sending' THEN changed_at + %(horizon)s
+            WHEN state = 'sending' THEN coalesce(
+              (SELECT a.horizon_at FROM campaigns_attempt a WHERE a.dispatch_id = d.id AND a.flight = d.flight), %(now)s)
             WHEN state = 'held' AND reason = %(paused)s THEN %(now)s
             WHEN state = 'held' THEN to_timestamp(
               ceil(extract(epoch FROM not_before) / CASE WHEN not_before - %(now)s < '5 minutes' THEN 5 ELSE 60 END)
               * CASE WHEN not_before - %(now)s < '5 minutes' THEN 5 ELSE 60 END)
             ELSE greatest(%(now)s, %(resume)s::timestamptz) END)
-        FROM campaigns_dispatch WHERE batch_id = %(batch)s AND state = ANY(%(open)s)
+        FROM campaigns_dispatch d WHERE batch_id = %(batch)s AND state = ANY(%(open)s)
         """,
         {
             "now": now,
             "hurry": stop.is_cancelled,
-            "horizon": settings.POST_WITHIN + timedelta(seconds=45),
             "paused": str(policy.PAUSED),
             "resume": batch.resume_at,
             "batch": batch.pk,

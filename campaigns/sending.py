@@ -11,12 +11,12 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from campaigns import fence, leases, scheduling
 from campaigns.leases import LeaseLost
@@ -201,11 +201,19 @@ class _Turn:
 
     def _disown(self, claim: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
         """The connection died around the commit: if the claim was committed, nothing of it was posted (R7)."""
+        lost: list[tuple[uuid.UUID, int, int]] = []
 
-        def give_back() -> None:
-            now = database.now()
-            found = Attempt.objects.filter(claim=claim, dispatch_id__in=ids, outcome=Attempt.OPEN)
-            lost = [
+        def find() -> None:
+            # Recovery may have called them unknown meanwhile: we alone know better.
+            ours = Attempt.objects.filter(
+                claim=claim, dispatch_id__in=ids, outcome__in=(Attempt.OPEN, Outcome.UNKNOWN)
+            )
+            lost[:] = ours.values_list("dispatch_id", "flight", "account_id")
+
+        _persist(find)
+        now = datetime.now(UTC)
+        settle(
+            [
                 Settlement(
                     dispatch_id=dispatch_id,
                     flight=flight,
@@ -214,12 +222,9 @@ class _Turn:
                     answered_at=now,
                     account_id=account_id,
                 )
-                for dispatch_id, flight, account_id in found.values_list("dispatch_id", "flight", "account_id")
+                for dispatch_id, flight, account_id in lost
             ]
-            with transaction.atomic(durable=True):
-                Attempt.objects.settle(lost, now)
-
-        _persist(give_back)
+        )
 
     def _wait(self, seconds: float) -> None:
         """End the turn; the batch is due when the throttle can serve it again. Not a state of any row (R15)."""
@@ -332,28 +337,52 @@ def backoff(posts: int, retry_after: float | None) -> float:
 def settle(settlements: Sequence[Settlement]) -> None:
     """Store answers, retrying until it succeeds: an answer in hand must never become an unknown (R6).
 
-    Batches whose rows come back to life by a late answer are made due again.
+    One that the database can never store is stored as unknown, alone: it must not take its whole group with it.
     """
+    if not settlements:
+        return
+    try:
+        _persist(lambda: _write(settlements))
+    except DatabaseError:
+        if len(settlements) == 1:
+            log.exception("settle.unstorable", dispatch=str(settlements[0].dispatch_id))
+            only = settlements[0]
+            doubt = Settlement(
+                dispatch_id=only.dispatch_id,
+                flight=only.flight,
+                outcome=Outcome.UNKNOWN,
+                state=State.UNKNOWN,
+                answered_at=only.answered_at,
+                account_id=only.account_id,
+                reason="unstorable_answer",
+            )
+            _persist(lambda: _write([doubt]))
+            return
+        for settlement in settlements:
+            settle([settlement])
 
-    def write() -> None:
-        with transaction.atomic(durable=True), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit TO off")
-            now = database.now()
-            moved = Attempt.objects.settle(settlements, now)
-            if moved[State.UNKNOWN, State.HELD]:
-                revived = Dispatch.objects.filter(id__in=[s.dispatch_id for s in settlements], batch__isnull=False)
-                scheduling.reopen(revived.values_list("batch_id", flat=True), now)
 
-    _persist(write)
+def _write(settlements: Sequence[Settlement]) -> None:
+    """Settle in one transaction; batches whose rows come back to life by a late answer are made due again."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO off")
+        now = database.now()
+        moved = Attempt.objects.settle(settlements, now)
+        if moved[State.UNKNOWN, State.HELD]:
+            revived = Dispatch.objects.filter(id__in=[s.dispatch_id for s in settlements], batch__isnull=False)
+            scheduling.reopen(revived.values_list("batch_id", flat=True), now)
 
 
 def _persist(write: Callable[[], None]) -> None:
-    """Repeat until the database took it. Only the death of the process ends this; then recovery says `unknown`."""
+    """Repeat while the database is away. Only the death of the process ends this; then recovery says `unknown`.
+
+    What the database refuses for its content (DataError and the like) is raised: repeating would not help.
+    """
     failures = 0
     while True:
         try:
             write()
-        except (DatabaseError, InterfaceError):
+        except (OperationalError, InterfaceError):
             pause = _SETTLE_PAUSES[min(failures, len(_SETTLE_PAUSES) - 1)]
             failures += 1
             log.warning("settle.waits", failures=failures, exc_info=failures == 1)

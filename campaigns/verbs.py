@@ -379,7 +379,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
               SELECT g.id, g.reason, g.detail, d.changed_at AS at,
                 CASE WHEN d.state = 'unknown' AND g.state = 'ready' THEN 'held' ELSE g.state END AS state,
                 CASE WHEN d.state = 'unknown' AND g.state = 'ready' THEN %(now)s ELSE g.until END AS until,
-                CASE WHEN g.outcome = 'not_posted' THEN 0 ELSE 1 END AS posted
+                (g.outcome <> 'not_posted')::int - (d.state = 'unknown')::int AS posted
               FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(outcomes)s::text[], %(states)s::text[],
                 %(reasons)s::text[], %(details)s::text[], %(untils)s::timestamptz[])
                 AS g(id, flight, outcome, state, reason, detail, until)

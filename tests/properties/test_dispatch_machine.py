@@ -16,16 +16,14 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from campaigns import launch, notifications, receipts, recovery, replies, scheduling, sending
 from campaigns.leases import LeaseLost
-from campaigns.models import Attempt, Batch, Lane, Run
+from campaigns.models import Batch, Lane, Run
 from campaigns.pipeline import PIPELINE
-from campaigns.states import State
 from compliance.policy import Category
 from providers.adapters.base import ReceiptStatus
 from providers.models import ProviderAccount
@@ -39,7 +37,7 @@ from tests.properties.turns import OpenTurn, instantly
 _STAGES = [stage for stage in PIPELINE if stage.kind == "sql"]
 _SEND = next(stage for stage in PIPELINE if stage.kind == "http")
 _AT_ONCE = [reaction for reaction in HONEST if reaction.outcome is not None]
-_WAITS = [{"seconds": 1}, {"seconds": 6}, {"seconds": 31}, {"seconds": 61}, {"minutes": 6}, {"hours": 3}, {"hours": 13}]
+_WAITS = [{"seconds": 1}, {"seconds": 6}, {"seconds": 31}, {"seconds": 61}, {"minutes": 6}, {"hours": 3}]
 _LOOKS = 300  # how often the end is looked for before we say that it does not come
 
 
@@ -69,15 +67,15 @@ class Dispatches(RuleBasedStateMachine):
 
     @initialize(
         person_cap=st.integers(1, 3),
-        daily_cap=st.sampled_from([None, 1, 3]),
+        daily_cap=st.sampled_from([None, 2, 6]),
         hours=st.sampled_from(town.HOURS),
     )
     def limits(self, person_cap, daily_cap, hours):
         self.place.set_limits(person_cap=person_cap, daily_cap=daily_cap, hours=hours)
 
-    @initialize(target=runs)
-    def first_run(self):
-        return self._launch(0)
+    @initialize(target=runs, which=st.integers(0, 3))
+    def first_run(self, which):
+        return self._launch(which)
 
     @rule(target=runs, which=st.integers(0, 3))
     def launches(self, which):
@@ -103,37 +101,35 @@ class Dispatches(RuleBasedStateMachine):
             category=category,
         )
 
-    @rule()
-    def collects(self):
-        notifications.collect(self.clock.now)
-
     @rule(wait=st.sampled_from(_WAITS))
     def time_passes(self, wait):
         self.clock.goes_on(**wait)
 
     # -- the pipeline -----------------------------------------------------------------------------------------------
 
-    @rule(target=leases, lane=st.sampled_from(Lane))
-    def hands_out(self, lane):
+    @rule(target=leases, lane=st.sampled_from(Lane), stages=st.integers(0, 4))
+    def hands_out(self, lane, stages):
+        leased = self._handed_out(lane)
+        for batch in leased:
+            for stage in PIPELINE[:stages]:
+                self._run(stage, batch)
+        return multiple(*leased)
+
+    def _handed_out(self, lane):
         with transaction.atomic():
-            return multiple(*scheduling.claim_due_batches(lane, self.clock.now))
+            return scheduling.claim_due_batches(lane, self.clock.now)
 
-    @rule(leased=leases, stage=st.sampled_from(_STAGES))
-    def runs_a_stage(self, leased, stage):
-        self._run(stage, leased)
-
-    @rule(leased=leases, count=st.integers(1, 4))
-    def runs_the_first_stages(self, leased, count):
-        for stage in PIPELINE[:count]:
+    @rule(leased=leases, first=st.integers(0, 4), count=st.integers(1, 5))
+    def runs_stages(self, leased, first, count):
+        for stage in _STAGES[first : first + count]:
             self._run(stage, leased)
 
-    @rule(leased=leases)
-    def stage_fails(self, leased):
-        scheduling.fail(leased.batch_id, leased.lease, stage="any", error=ValueError(), now=self.clock.now)
-
-    @rule(leased=leases)
-    def broker_is_down(self, leased):
-        scheduling.give_back(leased, self.clock.now)
+    @rule(leased=leases, is_published=st.booleans())
+    def chain_breaks(self, leased, is_published):
+        if is_published:
+            scheduling.fail(leased.batch_id, leased.lease, stage="any", error=ValueError(), now=self.clock.now)
+        else:
+            scheduling.give_back(leased, self.clock.now)
 
     @rule(leased=leases, reactions=st.lists(st.sampled_from(_AT_ONCE), min_size=1, max_size=4))
     def whole_chain(self, leased, reactions):
@@ -167,18 +163,23 @@ class Dispatches(RuleBasedStateMachine):
 
     @rule(target=flights, turn=turns, count=st.integers(1, 3), choice=st.integers(0, 1))
     def claims(self, turn, count, choice):
-        flights = turn.claim(count=count, choice=choice)
-        self._check_claims(flights)
-        return multiple(*flights)
+        return self._claimed(turn, count, choice)
 
-    @rule(target=flights, leased=leases, count=st.integers(1, 3), choice=st.integers(0, 1))
-    def stages_and_claim(self, leased, count, choice):
+    @rule(target=flights, leased=leases, choice=st.integers(0, 1), reactions=st.lists(st.sampled_from(HONEST), min_size=3, max_size=3))
+    def claims_and_posts(self, leased, choice, reactions):
         for stage in PIPELINE[:4]:
             self._run(stage, leased)
         try:
-            flights = OpenTurn(leased).claim(count=count, choice=choice)
+            turn = OpenTurn(leased)
         except LeaseLost:
             return multiple()
+        flights = self._claimed(turn, 3, choice)
+        for flight, reaction in zip(flights.values, reactions, strict=False):
+            self.carrier.post(flight, reaction, self.clock.now)
+        return flights
+
+    def _claimed(self, turn, count, choice):
+        flights = turn.claim(count=count, choice=choice)
         self._check_claims(flights)
         return multiple(*flights)
 
@@ -197,14 +198,11 @@ class Dispatches(RuleBasedStateMachine):
             facts.check_hours(self.place, row, self.clock.now)
         assert all(times == 1 for times in Counter((f.dispatch_id, f.flight) for f in flights).values())
 
-    @rule(flight=flights, reaction=st.sampled_from(HONEST))
-    def posts(self, flight, reaction):
-        if flight.is_in_hand:
+    @rule(flight=flights, reaction=st.sampled_from(HONEST), is_in_time=st.booleans())
+    def posts(self, flight, reaction, is_in_time):
+        if flight.is_in_hand and is_in_time:
             self.carrier.post(flight, reaction, self.clock.now)
-
-    @rule(flight=flights)
-    def gives_back(self, flight):
-        if flight.is_in_hand:
+        elif flight.is_in_hand:
             self.carrier.give_back(flight, self.clock.now)
 
     @rule(some=st.lists(flights, min_size=1, max_size=3), has_next=st.booleans())
@@ -219,16 +217,15 @@ class Dispatches(RuleBasedStateMachine):
         some=st.lists(flights, min_size=1, max_size=3),
         statuses=st.lists(st.sampled_from(ReceiptStatus), min_size=3, max_size=3),
         is_named=st.booleans(),
+        is_applied=st.booleans(),
     )
-    def reports_come(self, some, statuses, is_named):
+    def reports_come(self, some, statuses, is_named, is_applied):
         told = [(flight, status) for flight, status in zip(some, statuses, strict=False) if flight.is_taken]
         for flight, status in told:
             account = ProviderAccount.objects.get(pk=flight.channel.account_id)
             events.call(account, [events.report(flight, status, is_named=is_named)])
-
-    @rule()
-    def applies_events(self):
-        receipts.apply_events()
+        if is_applied:
+            receipts.apply_events()
 
     @rule(person=st.integers(0, 4), brand=st.integers(0, 1))
     def says_stop(self, person, brand):
@@ -238,41 +235,25 @@ class Dispatches(RuleBasedStateMachine):
         events.call(account, [events.message(number, self.place.senders[ours.pk], "Stop", key=self.inbound)])
         self.stopped.add((ours.pk, number))
 
-    @rule()
-    def tidies_stops(self):
-        replies.tidy_stops(self.clock.now)
-
-    @rule(run=runs)
-    def cancels(self, run):
-        launch.cancel(Run.objects.get(pk=run.pk), now=self.clock.now, actor="test")
-
-    @rule(run=runs)
-    def pauses(self, run):
-        self._unless_cancelled(launch.pause, run)
-
-    @rule(run=runs)
-    def resumes(self, run):
-        self._unless_cancelled(launch.resume, run)
-
-    def _unless_cancelled(self, verb, run):
+    @rule(run=runs, verb=st.sampled_from([launch.pause, launch.resume, launch.cancel]))
+    def is_stopped(self, run, verb):
         run = Run.objects.get(pk=run.pk)
         if run.cancelled_at is None:
             verb(run, now=self.clock.now, actor="test")
 
     @rule(model=st.sampled_from([ProviderAccount, Brand]), number=st.integers(0, 1), is_paused=st.booleans())
-    def pauses_more(self, model, number, is_paused):
+    def is_stopped_above(self, model, number, is_paused):
         thing = model.objects.order_by("id")[number]
         model.objects.filter(pk=thing.pk).update(paused_at=self.clock.now if is_paused else None)
 
     @rule()
-    def recovers(self):
+    def ticks(self):
+        """What beat does every few seconds."""
         recovery.end_leases(self.clock.now)
         recovery.settle_for_good(self.clock.now)
-
-    @rule(leased=leases)
-    def gives_up(self, leased):
-        with transaction.atomic():
-            Batch.objects.get(pk=leased.batch_id).dispatches.give_up(self.clock.now)
+        notifications.collect(self.clock.now)
+        receipts.apply_events()
+        replies.tidy_stops(self.clock.now)
 
     # -- what must be true ------------------------------------------------------------------------------------------
 
@@ -331,10 +312,6 @@ class Dispatches(RuleBasedStateMachine):
             if not leased and not seen:
                 return
         pytest.fail("it never comes to rest")
-
-    def _handed_out(self, lane):
-        with transaction.atomic():
-            return scheduling.claim_due_batches(lane, self.clock.now)
 
     @staticmethod
     def _next_due():

@@ -41,7 +41,7 @@ def access_run(words: Sequence[str]) -> Run:
             campaign = access.access(Campaign, tenant, name=name)
             run = Run.objects.filter(campaign=campaign).order_by("-id").select_related("campaign", "brand").first()
             if run is None:
-                raise NotFound(f"{name!r} was never launched; `manage.py launch {tenant_slug} {name!r}` does it", field="campaign")
+                raise NotFound(f"campaign {name!r} was never launched; `manage.py launch {tenant_slug} {name!r}` does it")
             return run
     raise InvalidInput("name a run by its number, or as TENANT CAMPAIGN", field="run")
 

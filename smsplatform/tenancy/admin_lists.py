@@ -1,0 +1,63 @@
+"""Lists of big tables: nothing is counted, and nothing is read but the newest rows or what an index finds."""
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Max, QuerySet
+from django.http import HttpRequest
+
+from smsplatform.tenancy.admin_scope import TenantScopedAdmin
+
+
+class EndlessPaginator(Paginator[Any]):
+    """Knows the pages up to the present one and whether there is a next."""
+
+    def __init__(self, rows: Any, per_page: int, *args: Any, page: int = 1, **kwargs: Any) -> None:
+        super().__init__(rows, per_page, *args, **kwargs)
+        self.present = max(page, 1)
+
+    @cached_property
+    def count(self) -> int:
+        start = (self.present - 1) * self.per_page
+        seen = self.object_list[start : start + self.per_page + 1]
+        # Without ids the rows would be read twice; without order_by they would be other rows.
+        return start + len(seen.values_list("pk", flat=True)) if isinstance(seen, QuerySet) else start + len(seen)
+
+
+class BigTableAdmin(TenantScopedAdmin):
+    """A list of a table that grows with every message."""
+
+    paginator = EndlessPaginator
+    list_max_show_all = 0
+    newest: ClassVar[int] = 0  # without a search, only so many of the latest ids are looked at; 0: all
+
+    def get_paginator(
+        self,
+        request: HttpRequest,
+        queryset: Any,
+        per_page: int,
+        orphans: int = 0,
+        allow_empty_first_page: bool = True,  # noqa: FBT001, FBT002 - Django's signature
+    ) -> EndlessPaginator:
+        asked = request.GET.get("p") or request.GET.get("page") or "1"
+        page = int(asked) if asked.isdigit() else 1
+        return EndlessPaginator(queryset, per_page, orphans, allow_empty_first_page, page=page)
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[Any, bool]:
+        if search_term or not self.newest:
+            return super().get_search_results(request, queryset, search_term)
+        last = self.model._default_manager.aggregate(last=Max("pk"))["last"] or 0
+        return queryset.filter(pk__gt=last - self.newest), False
+
+
+def instant(name: str, label: str = "") -> Any:
+    """Return a list column that shows an instant to the second, in UTC."""
+
+    @admin.display(description=label or name.removesuffix("_at").replace("_", " "), ordering=name)
+    def column(row: Any) -> str:
+        value = getattr(row, name)
+        return f"{value:%Y-%m-%d %H:%M:%S}" if value else ""
+
+    return column
