@@ -112,7 +112,9 @@ def judged(ids: Sequence[uuid.UUID]) -> list[DeadLetter]:
         {"ids": list(ids), "first": min(ids), "last": max(ids), "untaken": list(_UNTAKEN)},
     )
     return [
-        DeadLetter(*facts, refusal=_refusal(State(facts[4]), is_cancelled=is_cancelled, is_taken=is_taken or is_reported))
+        DeadLetter(
+            *facts, refusal=_refusal(State(facts[4]), is_cancelled=is_cancelled, is_taken=is_taken or is_reported)
+        )
         for *facts, is_cancelled, is_taken, is_reported in found
     ]
 
@@ -172,7 +174,9 @@ def _replay_chunk(ids: list[uuid.UUID], now: datetime, actor: str, good_for: tim
         )
         by_tenant = Counter(letter.tenant_id for letter in chosen)
         for tenant_id, number in by_tenant.items():
-            audit.record(actor=actor, verb="dispatch.replayed", target=f"{number} dead", tenant=tenant_id, number=number)
+            audit.record(
+                actor=actor, verb="dispatch.replayed", target=f"{number} dead", tenant=tenant_id, number=number
+            )
     return letters
 
 

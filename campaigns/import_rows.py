@@ -58,63 +58,89 @@ class Refused(NamedTuple):
     detail: str
 
 
+class _RefusedError(Exception):
+    """The row is refused: a reason, and a detail for its owner."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
+
+
 class _BadValueError(ValueError):
     """A cell does not hold what its column is said to hold."""
 
 
 def judge(columns: Columns, rules: phone.Rules) -> Callable[[Record], Taken | Refused]:
     """Return the function that judges the rows of one file."""
-    width, at = columns.width, columns.number
-    zone_at, postal_at, send_at, list_at = columns.zone, columns.postal_code, columns.send_at, columns.list
-    fields = [(field.index, f"{encode_basestring(field.name)}:", field, _writer(field)) for field in columns.fields]
     parse = rules.parse
+    writers = [(field, f"{encode_basestring(field.name)}:", _writer(field)) for field in columns.fields]
 
     def judged(record: Record) -> Taken | Refused:
-        line, cells, flaw = record
-        if flaw:
-            return Refused(line, flaw, FLAWS[flaw])
-        if len(cells) != width:
-            if any(cell.strip() for cell in cells[width:]):
-                return Refused(line, "too_many_columns", f"{len(cells)} columns; the file has {width}")
-            cells = cells + [""] * (width - len(cells))
-        number = parse(cells[at])
+        try:
+            return taken(record.line, _cells(record, columns.width))
+        except _RefusedError as refused:
+            return Refused(record.line, refused.reason, refused.detail)
+
+    def taken(line: int, cells: list[str]) -> Taken:
+        raw = cells[columns.number]
+        number = parse(raw)
         if isinstance(number, phone.Refusal):
-            return Refused(line, number.code, f"{number.message}: {phone.masked(cells[at])}")
+            raise _RefusedError(number.code, f"{number.message}: {phone.masked(raw)}")
         found = _located(
+            # All numbers of an area code are in the same place: one answer serves them all.
             number.e164 if number.npa is None else f"+1{number.npa}2345678",
-            "" if zone_at is None else cells[zone_at],
-            "" if postal_at is None else cells[postal_at],
+            _cell(cells, columns.zone),
+            _cell(cells, columns.postal_code),
         )
-        instant: str | None = None
-        if send_at is not None and (wanted := cells[send_at].strip()):
-            try:
-                instant = _instant(wanted, found)
-            except _BadValueError as error:
-                return Refused(line, "bad_send_at", str(error))
-        list_name = "" if list_at is None else cells[list_at].strip()
-        if len(list_name) > MAX_LIST_NAME:
-            return Refused(line, "list_name_too_long", f"the name of a list has at most {MAX_LIST_NAME} characters")
-        kept = []
-        for index, key, field, written in fields:
-            if value := cells[index].strip():
-                try:
-                    kept.append(key + written(value))
-                except _BadValueError as error:
-                    return Refused(line, "bad_value", f"{field.name}: {error}")
-        is_unknown = found.source is ZoneSource.UNKNOWN
+        flaw = ("unknown_zone", f"{found.flaw}; the row was taken, its zone is guessed")
         return Taken(
             line,
             number.e164,
             number.country,
-            "" if is_unknown else found.zones,
+            "" if found.source is ZoneSource.UNKNOWN else found.zones,
             found.source.value,
-            "{" + ",".join(kept) + "}",
-            instant,
-            list_name,
-            ("unknown_zone", f"{found.flaw}; the row was taken, its zone is guessed") if found.flaw else None,
+            _fields(cells, writers),
+            _send_at(_cell(cells, columns.send_at), found),
+            _list_name(_cell(cells, columns.list)),
+            flaw if found.flaw else None,
         )
 
     return judged
+
+
+def _cells(record: Record, width: int) -> list[str]:
+    """The cells, as many as the file has columns."""
+    if record.flaw:
+        raise _RefusedError(record.flaw, FLAWS[record.flaw])
+    cells = record.cells
+    if len(cells) == width:
+        return cells
+    if any(cell.strip() for cell in cells[width:]):
+        raise _RefusedError("too_many_columns", f"{len(cells)} columns; the file has {width}")
+    return cells + [""] * (width - len(cells))
+
+
+def _cell(cells: list[str], index: int | None) -> str:
+    return "" if index is None else cells[index].strip()
+
+
+def _list_name(name: str) -> str:
+    if len(name) > MAX_LIST_NAME:
+        raise _RefusedError("list_name_too_long", f"the name of a list has at most {MAX_LIST_NAME} characters")
+    return name
+
+
+def _fields(cells: list[str], writers: list[tuple[Field, str, Callable[[str], str]]]) -> str:
+    """The custom fields as a JSON object."""
+    kept = []
+    for field, key, written in writers:
+        value = cells[field.index].strip()
+        if value:
+            try:
+                kept.append(key + written(value))
+            except _BadValueError as error:
+                raise _RefusedError("bad_value", f"{field.name}: {error}") from None
+    return "{" + ",".join(kept) + "}"
 
 
 @lru_cache(maxsize=65_536)
@@ -122,17 +148,21 @@ def _located(number: str, zone: str, postal_code: str) -> Place:
     return place.locate(number=number, explicit_zone=zone, postal_code=postal_code)
 
 
-def _instant(text: str, found: Place) -> str:
-    """The instant as ISO 8601 with offset. A wall time without one is read in the row's zone, if that is one zone."""
+def _send_at(text: str, found: Place) -> str | None:
+    """The instant as ISO 8601 in UTC. A wall time without offset is read in the row's zone, if that is one zone."""
+    if not text:
+        return None
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise _BadValueError("write it like 2026-11-21T09:30-05:00, or without -05:00 for local time") from None
+        hint = "write it like 2026-11-21T09:30-05:00, or without -05:00 for local time"
+        raise _RefusedError("bad_send_at", hint) from None
     if len(text) < _SHORTEST_INSTANT or instant.year not in _YEARS:
-        raise _BadValueError("it needs a date and a time of day, in this century")
+        raise _RefusedError("bad_send_at", "it needs a date and a time of day, in this century")
     if instant.tzinfo is None:
         if "|" in found.zones:
-            raise _BadValueError("it has no offset, and the row's zone is not certain; add an offset or a zone")
+            hint = "it has no offset, and the row's zone is not certain; add an offset or a zone"
+            raise _RefusedError("bad_send_at", hint)
         instant = instant.replace(tzinfo=ZoneInfo(found.zones))
     return instant.astimezone(UTC).isoformat()
 

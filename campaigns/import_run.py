@@ -4,7 +4,7 @@ The cursor is the line behind which the next chunk starts. It is written in the 
 a run killed anywhere leaves nothing half done, and the next one goes on as if nothing had happened.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import islice
@@ -15,7 +15,7 @@ from django.db import transaction
 
 from campaigns import csv_layout, import_columns, import_file, import_rows, import_staging
 from campaigns.csv_layout import Layout, UnreadableFileError
-from campaigns.csv_reader import Reader, Record
+from campaigns.csv_reader import Reader
 from campaigns.import_columns import Columns
 from campaigns.import_options import Options
 from campaigns.import_rows import Refused, Taken

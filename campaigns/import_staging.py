@@ -60,9 +60,7 @@ CREATE TEMPORARY TABLE staged_row (
     send_at timestamptz, list_name varchar
 ) ON COMMIT DROP
 """
-_COPY: Final = (
-    "COPY staged_row (line, number, country, zones, zone_source, fields, send_at, list_name) FROM STDIN"
-)
+_COPY: Final = "COPY staged_row (line, number, country, zones, zone_source, fields, send_at, list_name) FROM STDIN"
 _MARK_SEEN: Final = """
 INSERT INTO campaigns_seennumber (source_id, number, line)
 SELECT DISTINCT ON (substr(number, 2)::bigint) %(source)s, substr(number, 2)::bigint, line
@@ -144,12 +142,10 @@ CROSS JOIN LATERAL (
     WHERE number = staged.number AND released_at IS NULL AND (tenant_id = %(tenant)s OR scope = 'platform') LIMIT 1
 ) suppression
 """
-_COPY_REFUSED: Final = (
-    "COPY campaigns_refusedrow (tenant_id, source_id, line, reason, detail, is_taken) FROM STDIN"
-)
+_COPY_REFUSED: Final = "COPY campaigns_refusedrow (tenant_id, source_id, line, reason, detail, is_taken) FROM STDIN"
 
 
-def merge(  # noqa: PLR0913
+def merge(
     cursor: CursorWrapper,
     taken: Sequence[Taken],
     refused: Sequence[Refused],
@@ -179,9 +175,7 @@ def merge(  # noqa: PLR0913
         cursor.execute(_COUNT_SUPPRESSED, ids)
         (suppressed,) = cursor.fetchone()
         cursor.execute("DROP TABLE staged_row")
-        flagged = [
-            (row.line, *row.remark, True) for row in taken if row.remark and row.line not in first_lines
-        ]
+        flagged = [(row.line, *row.remark, True) for row in taken if row.remark and row.line not in first_lines]
         remarks += flagged
         remarks += [
             (line, "duplicate", f"the same number as in line {first}, which was taken", False)

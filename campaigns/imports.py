@@ -31,7 +31,7 @@ KEPT_AFTER_FAILURE: Final = timedelta(days=7)
 _PAGE: Final = 5_000
 
 
-def create(  # noqa: PLR0913
+def create(
     *,
     tenant: Tenant,
     list: RecipientList,  # noqa: A002

@@ -3,7 +3,9 @@
 They belong to their brand's run of the day, so everything that holds for campaigns holds for them.
 """
 
+import json
 import uuid
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -80,16 +82,16 @@ def collect(now: datetime) -> list[str]:
     with transaction.atomic():
         due = rows(
             """
-            SELECT id, run_id, tenant_id, expires_at FROM campaigns_dispatch
+            SELECT id, run_id, state, expires_at FROM campaigns_dispatch
             WHERE batch_id IS NULL AND due_at <= %s ORDER BY due_at, id LIMIT 5000 FOR UPDATE SKIP LOCKED
             """,
             [now],
         )
         if not due:
             return []
-        groups: dict[int, list[tuple[uuid.UUID, int, datetime]]] = {}
-        for dispatch_id, run_id, tenant_id, expires_at in due:
-            groups.setdefault(run_id, []).append((dispatch_id, tenant_id, expires_at))
+        groups: dict[int, list[tuple[uuid.UUID, str, datetime]]] = {}
+        for dispatch_id, run_id, state, expires_at in due:
+            groups.setdefault(run_id, []).append((dispatch_id, state, expires_at))
         cut = [
             (run_id, members[start : start + settings.BATCH_SIZE])
             for run_id, members in groups.items()
@@ -104,9 +106,9 @@ def collect(now: datetime) -> list[str]:
             INSERT INTO campaigns_batch
               (tenant_id, brand_id, run_id, position, lane, due_at, expires_at, phase, lease, starts, error, size, tally)
             SELECT c.tenant_id, c.brand_id, c.id, c.base + row_number() OVER (PARTITION BY c.id ORDER BY b.place) - 1,
-              c.lane, %(now)s, b.expires_at, 'waiting', 0, 0, '', b.size, jsonb_build_object('queued', b.size)
-            FROM unnest(%(runs)s::bigint[], %(expiries)s::timestamptz[], %(sizes)s::int[])
-              WITH ORDINALITY AS b(run_id, expires_at, size, place) JOIN counted c ON c.id = b.run_id
+              c.lane, %(now)s, b.expires_at, 'waiting', 0, 0, '', b.size, b.tally
+            FROM unnest(%(runs)s::bigint[], %(expiries)s::timestamptz[], %(sizes)s::int[], %(tallies)s::jsonb[])
+              WITH ORDINALITY AS b(run_id, expires_at, size, tally, place) JOIN counted c ON c.id = b.run_id
             ORDER BY b.place RETURNING id, lane
             """,
             {
@@ -114,6 +116,7 @@ def collect(now: datetime) -> list[str]:
                 "runs": [run_id for run_id, _ in cut],
                 "expiries": [max(member[2] for member in members) for _, members in cut],
                 "sizes": [len(members) for _, members in cut],
+                "tallies": [json.dumps(Counter(member[1] for member in members)) for _, members in cut],
             },
         )
         rows(
@@ -121,9 +124,9 @@ def collect(now: datetime) -> list[str]:
             WITH placed AS (
               UPDATE campaigns_dispatch d SET batch_id = p.batch_id
               FROM unnest(%(ids)s::uuid[], %(batches)s::bigint[]) AS p(id, batch_id) WHERE d.id = p.id
-              RETURNING d.run_id, d.tenant_id)
+              RETURNING d.run_id, d.tenant_id, d.state)
             INSERT INTO campaigns_tallydelta (run_id, tenant_id, state, change)
-            SELECT run_id, tenant_id, 'queued', -count(*) FROM placed GROUP BY 1, 2
+            SELECT run_id, tenant_id, state, -count(*) FROM placed GROUP BY 1, 2, 3
             """,
             {
                 "ids": [member[0] for _, members in cut for member in members],

@@ -5,7 +5,7 @@ A report that fits no flight of ours yet is parked and looked at again until the
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -25,6 +25,7 @@ MOST = 1000
 @dataclass(frozen=True, slots=True)
 class _Report:
     raw: RawEvent
+    place: int
     receipt: Receipt
     flight: tuple[uuid.UUID, int] | None
 
@@ -47,10 +48,11 @@ def apply_events(limit: int = MOST) -> int:
             return 0
         reports, flaws = _read(news)
         reports = _match(reports)
-        found = _existing([report.flight for report in reports if report.flight])
-        fitting = [report for report in reports if report.flight in found]
-        parked = {report.raw.pk for report in reports if report.flight not in found}
-        _keep(fitting, found)
+        posters = _posters([report.flight for report in reports if report.flight])
+        # Only the account that posted a flight can report on it: anybody else's report fits nothing.
+        fitting = [r for r in reports if r.flight and posters.get(r.flight) == r.raw.account_id]
+        parked = {r.raw.pk for r in reports if not (r.flight and posters.get(r.flight) == r.raw.account_id)}
+        _keep(fitting)
         _prove(fitting, now)
         _close(news, flaws, parked, now)
     return len(news)
@@ -72,7 +74,9 @@ def _read(news: Sequence[RawEvent]) -> tuple[list[_Report], dict[int, str]]:
         if adapter is None:
             flaws[raw.pk] = "its provider account is gone"
         reports += [
-            _Report(raw, event, sending.read_reference(event.reference)) for event in events if isinstance(event, Receipt)
+            _Report(raw, place, event, sending.read_reference(event.reference))
+            for place, event in enumerate(events)
+            if place in raw.news and isinstance(event, Receipt)
         ]
     return reports, flaws
 
@@ -94,18 +98,18 @@ def _match(reports: Sequence[_Report]) -> list[_Report]:
     return [
         report
         if report.flight
-        else _Report(report.raw, report.receipt, known.get((report.raw.account_id, report.receipt.provider_id)))
+        else replace(report, flight=known.get((report.raw.account_id, report.receipt.provider_id)))
         for report in reports
     ]
 
 
-def _existing(flights: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], int]:
-    """Return the tenant of each of these flights that is in the ledger."""
+def _posters(flights: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], int]:
+    """Return the account that posted each of these flights, for those in the ledger."""
     return {
-        (dispatch_id, flight): tenant_id
-        for dispatch_id, flight, tenant_id in rows(
+        (dispatch_id, flight): account_id
+        for dispatch_id, flight, account_id in rows(
             """
-            SELECT a.dispatch_id, a.flight, a.tenant_id FROM campaigns_attempt a
+            SELECT a.dispatch_id, a.flight, a.account_id FROM campaigns_attempt a
             JOIN unnest(%s::uuid[], %s::int[]) AS k(id, flight) ON a.dispatch_id = k.id AND a.flight = k.flight
             WHERE a.dispatch_id = ANY(%s)
             """,
@@ -114,26 +118,26 @@ def _existing(flights: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID,
     }
 
 
-def _keep(reports: Sequence[_Report], tenants: dict[tuple[uuid.UUID, int], int]) -> None:
-    """Add the facts. A report that names another tenant's flight is none of the account's business: it is dropped."""
-    own = [r for r in reports if r.flight and tenants[r.flight] == r.raw.tenant_id]
+def _keep(reports: Sequence[_Report]) -> None:
+    """Add the facts; one that is looked at again, because its neighbour was parked, is known."""
     execute(
         """
         INSERT INTO campaigns_receipt
-          (tenant_id, raw_id, dispatch_id, flight, provider_id, status, code, detail, received_at)
-        SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[],
-          %s::timestamptz[])
+          (tenant_id, raw_id, place, dispatch_id, flight, provider_id, status, code, detail, received_at)
+        SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[],
+          %s::text[], %s::timestamptz[]) ON CONFLICT (raw_id, place) DO NOTHING
         """,
         [
-            [r.raw.tenant_id for r in own],
-            [r.raw.pk for r in own],
-            [r.flight[0] for r in own if r.flight],
-            [r.flight[1] for r in own if r.flight],
-            [r.receipt.provider_id[:80] for r in own],
-            [r.receipt.status for r in own],
-            [r.receipt.code[:60] for r in own],
-            [r.receipt.detail[:200] for r in own],
-            [r.raw.received_at for r in own],
+            [r.raw.tenant_id for r in reports],
+            [r.raw.pk for r in reports],
+            [r.place for r in reports],
+            [r.flight[0] for r in reports if r.flight],
+            [r.flight[1] for r in reports if r.flight],
+            [r.receipt.provider_id[:80] for r in reports],
+            [r.receipt.status for r in reports],
+            [r.receipt.code[:60] for r in reports],
+            [r.receipt.detail[:200] for r in reports],
+            [r.raw.received_at for r in reports],
         ],
     )
 

@@ -4,9 +4,15 @@ Everything here is idempotent: running it twice, or on two machines, changes not
 """
 
 from datetime import datetime
+from typing import Final
 
-from campaigns.models import Run
+from django.conf import settings
+
+from campaigns.models import Dispatch, Run
+from campaigns.states import State
 from smsplatform.common.database import execute
+
+_RUNS_AT_ONCE: Final = 20
 
 
 def end_leases(now: datetime) -> int:
@@ -29,8 +35,12 @@ def half_made_runs(now: datetime) -> list[int]:
 
 
 def settle_for_good(now: datetime) -> int:
-    """Mark what nothing will change by itself any more: unknowns past their deadline, accepts past the horizon."""
-    return execute(
+    """Mark what nothing will change by itself any more; return how many rows.
+
+    Unknowns past their deadline stay unknown, accepted ones past the report horizon stay accepted. A run is settled
+    when all of its dispatches are.
+    """
+    settled = execute(
         """
         WITH final AS (
           UPDATE campaigns_trouble SET due_at = NULL WHERE kind = 'unknown' AND due_at <= %(now)s RETURNING dispatch_id)
@@ -38,3 +48,13 @@ def settle_for_good(now: datetime) -> int:
         """,
         {"now": now},
     )
+    horizon = now - settings.REPORT_HORIZON
+    old = Run.objects.filter(settled_at=None, materialised_at__isnull=False, launched_at__lte=horizon)
+    for run in old.order_by("launched_at")[:_RUNS_AT_ONCE]:
+        rows = Dispatch.objects.of_run(run.pk).filter(settled_at=None)
+        settled += rows.filter(state__in=(State.ACCEPTED, State.UNDELIVERED), accepted_at__lte=horizon).update(
+            settled_at=now
+        )
+        if not rows.exists():
+            Run.objects.filter(pk=run.pk).update(settled_at=now)
+    return settled

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError, connection, transaction
 
 from campaigns import fence, leases, scheduling
 from campaigns.leases import LeaseLost
@@ -34,6 +34,7 @@ log = structlog.get_logger("send")
 SLICE: Final = 100  # rows per claim
 GROUP: Final = 100  # answers per settlement
 GROUP_WAIT: Final = 0.2  # seconds
+_REFUSED: Final = (DataError, IntegrityError, ProgrammingError)
 _SETTLE_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 Judge = Callable[[Batch, int, datetime], fence.Fence]
@@ -343,7 +344,7 @@ def settle(settlements: Sequence[Settlement]) -> None:
         return
     try:
         _persist(lambda: _write(settlements))
-    except DatabaseError:
+    except _REFUSED:
         if len(settlements) == 1:
             log.exception("settle.unstorable", dispatch=str(settlements[0].dispatch_id))
             only = settlements[0]
@@ -376,13 +377,15 @@ def _write(settlements: Sequence[Settlement]) -> None:
 def _persist(write: Callable[[], None]) -> None:
     """Repeat while the database is away. Only the death of the process ends this; then recovery says `unknown`.
 
-    What the database refuses for its content (DataError and the like) is raised: repeating would not help.
+    What the database refuses for its content is raised: repeating would not help.
     """
     failures = 0
     while True:
         try:
             write()
-        except (OperationalError, InterfaceError):
+        except _REFUSED:
+            raise
+        except (DatabaseError, InterfaceError):
             pause = _SETTLE_PAUSES[min(failures, len(_SETTLE_PAUSES) - 1)]
             failures += 1
             log.warning("settle.waits", failures=failures, exc_info=failures == 1)

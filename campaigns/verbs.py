@@ -376,7 +376,8 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         return moved + moves.apply(
             ids,
             given="""
-              SELECT g.id, g.reason, g.detail, d.changed_at AS at,
+              SELECT g.id, g.detail, d.changed_at AS at,
+                CASE WHEN d.state = 'unknown' AND g.state = 'ready' THEN 'given_back_late' ELSE g.reason END AS reason,
                 CASE WHEN d.state = 'unknown' AND g.state = 'ready' THEN 'held' ELSE g.state END AS state,
                 CASE WHEN d.state = 'unknown' AND g.state = 'ready' THEN %(now)s ELSE g.until END AS until,
                 (g.outcome <> 'not_posted')::int - (d.state = 'unknown')::int AS posted

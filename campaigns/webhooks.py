@@ -7,7 +7,7 @@ up: the events wait in Postgres. Our store down: 503, so that the vendor repeats
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -23,7 +23,8 @@ from smsplatform.common import database
 
 log = structlog.get_logger("webhook")
 
-_KEPT_HEADERS = ("content-type", "user-agent")
+_KEPT_HEADERS: Final = ("content-type", "user-agent")
+_LONGEST_KEY: Final = 200
 
 
 @csrf_exempt
@@ -64,16 +65,24 @@ def receive(request: HttpRequest, provider: str, key: str, rest: str) -> HttpRes
 
 
 def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> bool:
-    """Keep the request, once, with the suppressions it asks for; return whether it was news."""
-    key = event_key(call, events)
+    """Keep the request with its events that had not come before, and the suppressions these ask for.
+
+    Vendors repeat events, also in other company: each event counts once. Returns whether there was news.
+    """
+    keys = [_key(event) for event in events] or [_digest(call.url.encode() + b"\0" + call.body)]
     with transaction.atomic(durable=True):
-        is_news = database.execute(
-            "INSERT INTO campaigns_seenevent (account_id, tenant_id, key, seen_at) VALUES (%s, %s, %s, now())"
-            " ON CONFLICT (account_id, key) DO NOTHING",
-            [account.pk, account.tenant_id, key],
-        )
-        if not is_news:
+        new = {
+            key
+            for (key,) in database.rows(
+                "INSERT INTO campaigns_seenevent (account_id, tenant_id, key, seen_at)"
+                " SELECT %s, %s, k, now() FROM (SELECT DISTINCT unnest(%s::text[]) AS k ORDER BY 1) x"
+                " ON CONFLICT (account_id, key) DO NOTHING RETURNING key",
+                [account.pk, account.tenant_id, keys],
+            )
+        }
+        if not new:
             return False
+        news = [place for place, key in enumerate(keys) if key in new and keys.index(key) == place]
         raw = RawEvent.objects.create(
             tenant_id=account.tenant_id,
             account=account,
@@ -81,18 +90,22 @@ def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Recei
             url=call.url,
             headers={name: call.headers[name] for name in _KEPT_HEADERS if name in call.headers},
             body=call.body,
+            news=news if events else [],
             received_at=database.now(),
         )
-        replies.honour_stops(account, raw, [event for event in events if isinstance(event, Inbound)])
+        fresh = [events[place] for place in raw.news]
+        replies.honour_stops(account, raw, [event for event in fresh if isinstance(event, Inbound)])
     return True
 
 
-def event_key(call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> str:
-    """Return what is equal for the vendor's repeats of one request: its events' keys, or its bytes where it has none."""
-    if events:
-        text = "|".join(f"{type(event).__name__}:{event.key}" for event in events)
-        return text if len(text) <= 200 else hashlib.sha256(text.encode()).hexdigest()
-    return hashlib.sha256(call.url.encode() + b"\0" + call.body).hexdigest()
+def _key(event: Receipt | Inbound) -> str:
+    """Return what is equal for the vendor's repeats of one event."""
+    text = f"{type(event).__name__}:{event.key}"
+    return text if len(text) <= _LONGEST_KEY else _digest(text.encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _nudge() -> None:

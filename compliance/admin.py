@@ -49,7 +49,7 @@ class SuppressionAdmin(BigTableAdmin):
     list_display = ("number", "brand", "category", "reason", "source", instant("created_at"), instant("released_at"))
     list_select_related = ("brand",)
     list_filter = ("brand", "scope")
-    search_fields = ("=number",)
+    search_fields = ("number",)
     search_help_text = "The whole number, like +12025550123."
     ordering = ("-pk",)
     newest = 100_000
@@ -79,7 +79,7 @@ class CapWindowAdmin(Facts, BigTableAdmin):
     """How much of each limit is used."""
 
     list_display = ("subject", instant("starts_at"), instant("ends_at"), "used")
-    search_fields = ("=subject",)
+    search_fields = ("subject",)
     search_help_text = "Whose limit, like brand:7."
     ordering = ("-pk",)
     newest = 100_000
@@ -92,7 +92,7 @@ class PermitAdmin(Facts, BigTableAdmin):
 
     list_display = ("dispatch_id", "brand", "number", "is_person_capped", instant("at"), "over_cap")
     list_select_related = ("brand",)
-    search_fields = ("=dispatch_id",)
+    search_fields = ("dispatch_id",)
     search_help_text = "The whole id of a dispatch."
     ordering = ("-pk",)
     fields = ("dispatch_id", "brand", "number", "is_person_capped", "windows", "at", "over_cap")

@@ -26,7 +26,7 @@ class LinkAdmin(Facts, BigTableAdmin):
     """Short links, one per dispatch and position."""
 
     list_display = ("code", "host", "destination", "dispatch_id", instant("created_at"), instant("expires_at"))
-    search_fields = ("=code", "=dispatch_id")
+    search_fields = ("code", "dispatch_id")
     search_help_text = "A whole code, or the whole id of a dispatch."
     ordering = ("-pk",)
     fields = (_address, "destination", "dispatch_id", "position", "created_at", "expires_at", "killed_at")
@@ -38,7 +38,7 @@ class ClickAdmin(Facts, BigTableAdmin):
     """Hits on short links."""
 
     list_display = (instant("at"), "code", "method", "ip", "user_agent", "dispatch_id")
-    search_fields = ("=code",)
+    search_fields = ("code",)
     search_help_text = "A whole code."
     ordering = ("-pk",)
     newest = 100_000

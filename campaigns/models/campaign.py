@@ -185,6 +185,9 @@ class Run(TenantScoped):
     cancelled_at = models.DateTimeField(null=True, blank=True)
     materialise_at = models.DateTimeField(help_text="Nothing is expanded long before it is due.")
     materialised_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(
+        null=True, blank=True, help_text="Nothing will change its dispatches by itself any more."
+    )
     cursor = models.BigIntegerField(default=0, help_text="Recipients up to this id are materialised.")
     batches_made = models.IntegerField(default=0)
     lease = models.BigIntegerField(default=0)
@@ -206,6 +209,7 @@ class Run(TenantScoped):
             models.Index(
                 fields=["materialise_at"], condition=models.Q(materialised_at=None), name="run_unmaterialised"
             ),
+            models.Index(fields=["launched_at"], condition=models.Q(settled_at=None), name="run_unsettled"),
         ]
 
     def __str__(self) -> str:

@@ -35,6 +35,7 @@ class RawEvent(models.Model):
     url = models.TextField()
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
+    news = models.JSONField(default=list, help_text="The places of its events that had not come before.")
     received_at = models.DateTimeField(default=timezone.now)
     applied_at = models.DateTimeField(null=True)
     retry_at = models.DateTimeField(null=True, help_text="No dispatch fits yet; looked at again at this time.")
@@ -73,6 +74,7 @@ class Receipt(models.Model):
 
     tenant = _loose(Tenant)
     raw = models.ForeignKey(RawEvent, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    place = models.SmallIntegerField(help_text="Its place in the request.")
     dispatch_id = models.UUIDField(db_index=True)
     flight = models.SmallIntegerField()
     provider_id = models.CharField(max_length=80, blank=True)
@@ -82,6 +84,9 @@ class Receipt(models.Model):
     received_at = models.DateTimeField()
 
     objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["raw", "place"], name="one_receipt_per_event")]
 
     def __str__(self) -> str:
         return f"{self.dispatch_id} {self.status}"

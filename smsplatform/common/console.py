@@ -91,7 +91,9 @@ class OperatorCommand(BaseCommand):
         except IntegrityError as error:
             self._refuse("conflict", f"somebody else has just made the same; run this again ({_first_line(error)})")
         except ProgrammingError as error:
-            self._refuse("schema", f"the database's schema is not this program's: run `manage.py migrate` ({_first_line(error)})")
+            self._refuse(
+                "schema", f"the database's schema is not this program's: run `manage.py migrate` ({_first_line(error)})"
+            )
         except (OperationalError, InterfaceError) as error:
             self._refuse("unreachable", f"database: {_first_line(error)}; `manage.py doctor` says what is missing")
         self._show(answer)

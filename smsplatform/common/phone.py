@@ -7,7 +7,7 @@ American numbers, nearly all there are, take a short cut through the same patter
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -140,9 +140,7 @@ def masked(raw: str) -> str:
 
 # -- Reading the text ----------------------------------------------------------------------------------------------
 
-_PLAIN: Final = re.compile(
-    r"\s*(\+?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]?([2-9]\d\d)[ .-]?(\d{4})\s*", re.ASCII
-).fullmatch
+_PLAIN: Final = re.compile(r"\s*(\+?1[ .-]?)?\(?([2-9]\d\d)\)?[ .-]?([2-9]\d\d)[ .-]?(\d{4})\s*", re.ASCII).fullmatch
 _FLOAT_TAIL: Final = re.compile(r"(\+?\d{7,15})\.0").fullmatch
 _SCIENTIFIC: Final = re.compile(r"\+?\d+(?:[.,]\d*)?e[+-]?\d+", re.IGNORECASE).fullmatch
 _EXTENSION: Final = re.compile(
@@ -173,21 +171,10 @@ def _plain_mark(mark: str) -> str:
 
 
 def _unreadable(text: str) -> Refusal | None:
-    if not text:
-        return Refusal("empty", "there is no number")
-    if len(text) > _MAX_TEXT:
-        return _NOT_A_NUMBER
-    if _SCIENTIFIC(text):
-        return Refusal(
-            "scientific_notation",
-            "a spreadsheet has shortened the number and digits are lost; format the column as text and export again",
-        )
-    if _EXTENSION(text):
-        return Refusal("has_extension", "a number with an extension cannot be texted")
-    if any(mark.isalpha() for mark in text):
-        return Refusal("letters", "there are letters in the number; write digits only")
-    if not _MARKS(text) or not any(mark.isdigit() for mark in text):
-        return _NOT_A_NUMBER
+    """What makes the text something else than a number, before the library makes one of it."""
+    for is_so, refusal in _UNREADABLE:
+        if is_so(text):
+            return refusal
     return None
 
 
@@ -209,9 +196,28 @@ def _dialled_abroad(region: str) -> re.Pattern[str] | None:
     return re.compile(plan.international_prefix) if plan and plan.international_prefix else None
 
 
+_NOT_A_NUMBER: Final = Refusal("not_a_number", "this is not a telephone number")
+_UNREADABLE: Final[tuple[tuple[Callable[[str], object], Refusal], ...]] = (
+    (lambda text: not text, Refusal("empty", "there is no number")),
+    (lambda text: len(text) > _MAX_TEXT, _NOT_A_NUMBER),
+    (
+        _SCIENTIFIC,
+        Refusal(
+            "scientific_notation",
+            "a spreadsheet has shortened the number and digits are lost; format the column as text and export again",
+        ),
+    ),
+    (_EXTENSION, Refusal("has_extension", "a number with an extension cannot be texted")),
+    (
+        lambda text: any(mark.isalpha() for mark in text),
+        Refusal("letters", "there are letters in the number; write digits only"),
+    ),
+    (lambda text: not _MARKS(text) or not any(mark.isdigit() for mark in text), _NOT_A_NUMBER),
+)
+
+
 # -- Judging the number --------------------------------------------------------------------------------------------
 
-_NOT_A_NUMBER: Final = Refusal("not_a_number", "this is not a telephone number")
 _TOO_SHORT: Final = Refusal("too_short", "there are digits missing")
 _TOO_LONG: Final = Refusal("too_long", "there are too many digits")
 _NO_COUNTRY: Final = Refusal("invalid_country_code", "no country has this code")
@@ -286,18 +292,25 @@ def _planned(parsed: phonenumbers.PhoneNumber, e164: str, known_npas: Mapping[st
     npa = e164[2:5] if parsed.country_code == _NANP else None
     line_type = phonenumbers.number_type(parsed)
     if line_type == PhoneNumberType.UNKNOWN:
-        reason = phonenumbers.is_possible_number_with_reason(parsed)
-        if reason in _IMPOSSIBLE:
-            return _IMPOSSIBLE[reason]
-        if npa in known_npas and e164[5] in "23456789":
-            return Number(e164, known_npas[npa], npa, Kind.FIXED_OR_MOBILE)
-        return _NOT_ASSIGNED
+        return _unknown(parsed, e164, npa, known_npas)
     if line_type not in _TEXTABLE:
         return _UNTEXTABLE.get(line_type, _NOT_ASSIGNED)
     if npa is not None and line_type == PhoneNumberType.PERSONAL_NUMBER:
         return Refusal("personal_number", "+1 5xx follow-me numbers are not texted")
     country = phonenumbers.region_code_for_number(parsed) or ""
     return Number(e164, country, npa, _TEXTABLE[line_type])
+
+
+def _unknown(
+    parsed: phonenumbers.PhoneNumber, e164: str, npa: str | None, known_npas: Mapping[str, str]
+) -> Number | Refusal:
+    """What is in no plan of the library: impossible, or of an area code newer than it, or not given out."""
+    reason = phonenumbers.is_possible_number_with_reason(parsed)
+    if reason in _IMPOSSIBLE:
+        return _IMPOSSIBLE[reason]
+    if npa in known_npas and e164[5] in "23456789":
+        return Number(e164, known_npas[npa], npa, Kind.FIXED_OR_MOBILE)
+    return _NOT_ASSIGNED
 
 
 def _with_implied(countries: frozenset[str]) -> frozenset[str]:

@@ -228,7 +228,7 @@ class AuditEventAdmin(Facts, BigTableAdmin):
     """Who did what."""
 
     list_display = (instant("at"), "actor", "verb", "target")
-    search_fields = ("=actor", "=verb", "=target")
+    search_fields = ("actor", "verb", "target")
     search_help_text = "The whole actor, verb or target."
     newest = 100_000
     fieldsets = ((None, {"fields": ("at", "actor", "verb", "target", "detail")}),)

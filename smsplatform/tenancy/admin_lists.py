@@ -1,17 +1,24 @@
 """Lists of big tables: nothing is counted, and nothing is read but the newest rows or what an index finds."""
 
+from contextlib import suppress
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 
 from smsplatform.tenancy.admin_scope import TenantScopedAdmin
 
+if TYPE_CHECKING:
+    AnyPaginator = Paginator[Any]
+else:
+    AnyPaginator = Paginator
 
-class EndlessPaginator(Paginator[Any]):
+
+class EndlessPaginator(AnyPaginator):
     """Knows the pages up to the present one and whether there is a next."""
 
     def __init__(self, rows: Any, per_page: int, *args: Any, page: int = 1, **kwargs: Any) -> None:
@@ -31,6 +38,7 @@ class BigTableAdmin(TenantScopedAdmin):
 
     paginator = EndlessPaginator
     list_max_show_all = 0
+    sortable_by: ClassVar[Any] = ()  # the primary key's order is the only one that needs no sorting
     newest: ClassVar[int] = 0  # without a search, only so many of the latest ids are looked at; 0: all
 
     def get_paginator(
@@ -46,10 +54,22 @@ class BigTableAdmin(TenantScopedAdmin):
         return EndlessPaginator(queryset, per_page, orphans, allow_empty_first_page, page=page)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[Any, bool]:
-        if search_term or not self.newest:
-            return super().get_search_results(request, queryset, search_term)
+        """Find rows by the whole value of one of the search fields, in the case as typed: so that indexes serve."""
+        term = search_term.strip()
+        if not term:
+            return self.latest_rows(request, queryset), False
+        wanted = Q()
+        for name in self.get_search_fields(request):
+            with suppress(ValidationError):
+                wanted |= Q(**{name: self.opts.get_field(name).to_python(term)})
+        return queryset.filter(wanted) if wanted else queryset.none(), False
+
+    def latest_rows(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return what the list shows when nothing is searched for."""
+        if not self.newest:
+            return queryset
         last = self.model._default_manager.aggregate(last=Max("pk"))["last"] or 0
-        return queryset.filter(pk__gt=last - self.newest), False
+        return queryset.filter(pk__gt=last - self.newest)
 
 
 def instant(name: str, label: str = "") -> Any:

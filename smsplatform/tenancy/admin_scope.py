@@ -336,6 +336,6 @@ def actor_of(request: HttpRequest) -> str:
     return str(getattr(request.user, "email", request.user))
 
 
-def long_text(rows: int = 8) -> dict[type[models.Field[Any, Any]], dict[str, Any]]:
+def long_text(rows: int = 8) -> "dict[type[models.Field[Any, Any]], dict[str, Any]]":
     """Return the overrides that give text fields this many rows."""
     return {models.TextField: {"widget": forms.Textarea(attrs={"rows": rows, "cols": 80})}}

@@ -4,9 +4,10 @@ A button posts to `<row>/do/<verb>/`; the row is found through the admin's own q
 row's tenant, in the list as well as on the page. Refusals of the use cases are shown as messages.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
@@ -21,6 +22,8 @@ from smsplatform.common.errors import ApplicationError
 from smsplatform.tenancy import audit
 from smsplatform.tenancy.admin_scope import TenantScopedAdmin, actor_of
 from smsplatform.tenancy.models import Role
+
+_TOLD_SINGLY: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +73,21 @@ class VerbsAdmin(TenantScopedAdmin):
         )
 
     def _do(self, request: HttpRequest, verb: Verb, rows: Iterable[Any]) -> None:
-        for row in rows:
-            if not self.may_do(request, verb, row):
-                self.message_user(request, f"{row}: your role does not allow this", messages.ERROR)
-            elif not verb.is_offered(row):
-                self.message_user(request, f"{row}: nothing to do", messages.WARNING)
-            else:
-                try:
-                    self.message_user(request, verb.do(request, row), messages.SUCCESS)
-                except ApplicationError as error:
-                    self.message_user(request, f"{row}: {error}", messages.ERROR)
+        told = [self._done(request, verb, row) for row in rows]
+        for level, text in told[:_TOLD_SINGLY]:
+            self.message_user(request, text, level)
+        for level, number in Counter(level for level, _ in told[_TOLD_SINGLY:]).items():
+            self.message_user(request, f"… and {number:,} more like this", level)
+
+    def _done(self, request: HttpRequest, verb: Verb, row: Any) -> tuple[int, str]:
+        if not self.may_do(request, verb, row):
+            return messages.ERROR, f"{row}: your role does not allow this."
+        if not verb.is_offered(row):
+            return messages.WARNING, f"{row}: nothing to {verb.label.lower()}."
+        try:
+            return messages.SUCCESS, verb.do(request, row)
+        except ApplicationError as error:
+            return messages.ERROR, f"{row}: {error}"
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
@@ -99,7 +107,12 @@ class VerbsAdmin(TenantScopedAdmin):
             for verb in self.verbs
             if row is not None and verb.is_offered(row) and self.may_do(request, verb, row)
         ]
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "verbs": buttons})
+        told = {} if row is None else self.page_context(request, row)
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **told, "verbs": buttons})
+
+    def page_context(self, _request: HttpRequest, _row: Any) -> dict[str, Any]:
+        """Return what the row's page shows beside its fields: `overview` (HTML, on top) and `tables` (below)."""
+        return {}
 
     def _url_of(self, verb: Verb, row: Model) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_do", args=[quote(row.pk), verb.name])

@@ -2,13 +2,21 @@
 
 import csv
 import io
+import json
+import os
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connection, connections
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 
 from campaigns import import_run, import_staging, imports
 from campaigns.models import Import, ListMember, Recipient, RecipientList, RefusedRow
@@ -143,7 +151,7 @@ def test_knows_duplicates_across_chunks(load, monkeypatch):
     monkeypatch.setattr(import_run, "CHUNK_ROWS", 3)
     made = load(rows_of(10) + f"{number(0)},late\n212-234-0007,late\n")
     assert (made.rows_new, made.rows_duplicate) == (10, 2)
-    assert [detail for detail in RefusedRow.objects.values_list("detail", flat=True)] == [
+    assert list(RefusedRow.objects.values_list("detail", flat=True)) == [
         "the same number as in line 2, which was taken",
         "the same number as in line 9, which was taken",
     ]
@@ -220,7 +228,7 @@ def test_keeps_suppressed_people_and_says_how_many(load, tenant):
     brand = Brand.objects.create(tenant=tenant, name="B", slug="b")
     other = Tenant.objects.create(name="Other", slug="other")
     others = Brand.objects.create(tenant=other, name="O", slug="o")
-    stopped = dict(reason="stop", source="reply")
+    stopped = {"reason": "stop", "source": "reply"}
     Suppression.objects.create(scope="brand", tenant=tenant, brand=brand, number=number(0), **stopped)
     Suppression.objects.create(scope="platform", number=number(1), **stopped)
     Suppression.objects.create(scope="brand", tenant=other, brand=others, number=number(2), **stopped)
@@ -549,9 +557,7 @@ def test_progress_is_told_after_every_chunk(load, monkeypatch):
     assert all(0 < one.read_bytes <= one.total_bytes for one in seen)
 
 
-def test_sends_as_many_statements_for_a_large_chunk_as_for_a_small_one(load, django_assert_num_queries):
-    from django.test.utils import CaptureQueriesContext
-
+def test_sends_as_many_statements_for_a_large_chunk_as_for_a_small_one(load):
     counts = []
     for count, start in ((2, 0), (500, 1000)):
         made = load(rows_of(count, start), run=False)
@@ -559,3 +565,123 @@ def test_sends_as_many_statements_for_a_large_chunk_as_for_a_small_one(load, dja
             imports.run(made.pk)
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+KILLED_WORKER = """
+import sys
+import django
+django.setup()
+from campaigns import import_run, import_staging, imports
+import_run.CHUNK_ROWS = 10
+merge, calls = import_staging.merge, []
+def stuck(*args, **kwargs):
+    merged = merge(*args, **kwargs)
+    calls.append(1)
+    if len(calls) == 3:
+        print("in the third chunk", flush=True)
+        sys.stdin.read()
+    return merged
+import_staging.merge = stuck
+imports.run(int(sys.argv[1]))
+"""
+
+
+def test_survives_kill_minus_nine_inside_a_chunk(load, monkeypatch):
+    monkeypatch.setattr(import_run, "CHUNK_ROWS", 10)
+    made = load(rows_of(45) + f"{number(3)},again\n", run=False)
+    database_url = urlsplit(os.environ["DATABASE_URL"])
+    here = database_url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    worker = subprocess.Popen(
+        [sys.executable, "-c", KILLED_WORKER, str(made.pk)],
+        env={**os.environ, "DATABASE_URL": here},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert worker.stdout.readline() == "in the third chunk\n"
+    finally:
+        worker.kill()
+        worker.wait(10)
+        worker.stdin.close()
+        worker.stdout.close()
+    made.refresh_from_db()
+    assert (made.status, made.rows_read, Recipient.objects.count()) == ("running", 20, 20)
+    Import.objects.filter(pk=made.pk).update(lease_until=database.now() - timedelta(seconds=1))
+    imports.run(made.pk)
+    made.refresh_from_db()
+    assert (made.status, made.rows_read, made.rows_new, made.rows_duplicate) == ("done", 46, 45, 1)
+    assert Recipient.objects.count() == 45
+
+
+def test_looks_rows_up_by_their_key_whatever_the_statistics_say(load, tenant, people):
+    load(rows_of(3000))
+    # Statistics of a time when another import and hardly anybody were there, as autovacuum leaves them.
+    database.execute("ANALYZE campaigns_recipient, campaigns_listmember, campaigns_seennumber")
+    ids = {"tenant": tenant.pk + 1000, "list": people.pk + 1000, "source": 10**6, "now": database.now()}
+    statements = (
+        import_staging._FIND_DUPLICATES,
+        import_staging._MERGE,
+        import_staging._ADD_MEMBERS,
+        import_staging._COUNT_SUPPRESSED,
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(import_staging._BY_KEY)
+        cursor.execute(import_staging._STAGE)
+        for sql in statements:
+            cursor.execute(f"EXPLAIN {sql}", ids)
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            conditions = [line.strip() for line in plan.splitlines() if "Index Cond" in line]
+            assert conditions
+            assert all("staged" in line or "known.id" in line or "recipient_id" in line for line in conditions), plan
+            assert "Seq Scan on campaigns" not in plan
+
+
+class TestCommand:
+    def call(self, *arguments):
+        out = io.StringIO()
+        call_command("import_recipients", "--tenant", "acme", *map(str, arguments), stdout=out)
+        return out.getvalue()
+
+    def test_imports_a_file_and_sums_up(self, tenant, tmp_path):
+        path = tmp_path / "people.csv"
+        path.write_text(f"Mobile,Alter\n{number(1)},41\n911,1\n{number(1)},2\n")
+        shown = self.call("--list", "new", path, "--map", "age=Alter", "--type", "age=integer")
+        assert Recipient.objects.get().fields == {"age": 41}
+        assert ListMember.objects.get().list.name == "new"
+        for text in ("new people", "too_short", "the same number again", "100 %"):
+            assert text in shown
+
+    def test_prints_json_and_the_refused_rows(self, tenant, tmp_path):
+        path, errors = tmp_path / "people.csv", tmp_path / "errors.csv"
+        path.write_text(f"{number(1)}\n911\n")
+        told = json.loads(self.call("--list", "new", path, "--json", "--errors", errors))
+        assert (told["status"], told["read"], told["new"], told["refused"]) == ("done", 2, 1, 1)
+        assert told["reasons"] == [{"reason": "too_short", "taken": False, "rows": 1}]
+        assert errors.read_text().splitlines()[1].startswith("2,too_short,no,")
+
+    def test_fails_with_the_reason_and_goes_on_later(self, tenant, tmp_path):
+        path = tmp_path / "people.csv"
+        with pytest.raises(CommandError, match=r"(?s)there is no file .*--resume"):
+            self.call("--list", "new", path)
+        path.write_text(rows_of(2))
+        made = Import.objects.get()
+        assert "new people" in self.call("--resume", made.pk)
+        assert Recipient.objects.count() == 2
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--list", "x"], "name a file"),
+            (["--list", "x", "a.csv", "--map", "number"], "--map number"),
+            (["--list", "x", "a.csv", "--type", "age=float"], "the types are"),
+            (["--resume", "99999"], "no import"),
+        ],
+    )
+    def test_says_what_is_wrong_with_the_call(self, tenant, arguments, message):
+        with pytest.raises(CommandError, match=message):
+            self.call(*arguments)
+
+    def test_knows_no_strangers(self):
+        with pytest.raises(CommandError, match="no tenant"):
+            self.call("--list", "x", "a.csv")

@@ -11,9 +11,11 @@ from campaigns.states import OPEN, State
 from compliance import suppression
 from compliance.models import CapWindow, Permit
 from compliance.policy import Category
+from providers.adapters.base import Outcome
 from smsplatform.common import database
 from tests import world
 from tests.promises import hooks, sound
+from tests.promises.aftermath import Abandoned
 from tests.promises.conftest import TOKEN
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,8 +63,6 @@ def test_gives_a_reason_for_everything_that_was_not_simply_taken(acme, simulator
 
 
 def test_says_why_a_late_give_back_waits(acme, monkeypatch):
-    from tests.promises.test_unknown import Abandoned, Outcome
-
     abandoned = Abandoned(acme, monkeypatch)
     abandoned.look_after()
     abandoned.late(Outcome.NOT_POSTED)

@@ -12,11 +12,10 @@ from campaigns.models import Attempt, Batch, Dispatch, Trouble
 from campaigns.states import State
 from providers import delivery
 from providers.adapters.base import Outcome, Result
-from providers.delivery import Answer
 from smsplatform.common import database
 from tests import world
 from tests.promises import hooks, sound
-from tests.promises.conftest import TOKEN
+from tests.promises.aftermath import Abandoned, again
 from tests.promises.together import Gate, Job, blocked_sessions, elsewhere, gated, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,58 +25,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def abandoned(acme, monkeypatch):
     """One message, claimed, and its poster gone before a byte left; its horizon has passed."""
     return Abandoned(acme, monkeypatch)
-
-
-class Abandoned:
-    """A claim whose answers never came, and what came late."""
-
-    def __init__(self, acme, monkeypatch, count=1):
-        self.acme = acme
-        acme.recipients(count)
-        self.run = acme.run()
-        self.envelopes = []
-        acme.account.timeout = 0.1
-        acme.account.save()
-        with monkeypatch.context() as patch:
-            patch.setattr(delivery.Poster, "post", lambda _, envelopes, __: self.envelopes.extend(envelopes))
-            patch.setattr(sending._Turn, "_collect", _die)
-            patch.setattr(sending._Turn, "_land", lambda _: None)
-            with pytest.raises(_Killed):
-                world.work()
-        assert world.states(self.run) == {State.SENDING: count}
-
-    @property
-    def batch(self):
-        return world.only_batch(self.run)
-
-    def look_after(self):
-        """The next chains find what is left; the horizon has passed for them."""
-        Attempt.objects.update(horizon_at=database.now() - timedelta(seconds=1))
-        again(self.batch)
-        world.work()
-
-    def late(self, outcome, code=""):
-        """The poster was only frozen: its answers come now."""
-        answers = [
-            Answer(e.dispatch_id, e.flight, e.account_id, Result(outcome, code=code), database.now())
-            for e in self.envelopes
-        ]
-        sending.settle([sending.verdict(answer, posts=0, has_next=False) for answer in answers])
-
-
-class _Killed(BaseException):
-    """Stands for kill -9: nothing of ours gets to run."""
-
-
-def _die(_turn):
-    raise _Killed
-
-
-def again(batch):
-    """The lease is over; recovery makes the batch due."""
-    Batch.objects.filter(pk=batch.pk, phase="leased").update(lease_until=database.now() - timedelta(seconds=1))
-    recovery.end_leases(database.now())
-    Batch.objects.filter(pk=batch.pk, phase="waiting").update(due_at=database.now())
 
 
 def test_says_unknown_when_the_poster_died_and_never_sends_again(abandoned, simulator):

@@ -78,16 +78,26 @@ def steps(found: dict[str, Any]) -> list[tuple[datetime | None, str]]:
         (found["due_at"], "due"),
     ]
     for each in found["attempts"]:
-        told.append((each["claimed_at"], f"try {each['flight']} claimed for {each['account']}, from {each['sender']}: {each['why']}"))
+        told.append(
+            (
+                each["claimed_at"],
+                f"try {each['flight']} claimed for {each['account']}, from {each['sender']}: {each['why']}",
+            )
+        )
         if each["answered_at"]:
-            words = " ".join(part for part in (each["outcome"], each["code"], each["detail"], each["provider_id"]) if part)
+            words = " ".join(
+                part for part in (each["outcome"], each["code"], each["detail"], each["provider_id"]) if part
+            )
             told.append((each["answered_at"], f"try {each['flight']} answered: {words}"))
         elif each["outcome"] != Attempt.OPEN:
             told.append((each["horizon_at"], f"try {each['flight']}: {each['outcome']} {each['detail']}".rstrip()))
     for each in found["receipts"]:
         words = " ".join(part for part in (each["status"], each["code"], each["detail"]) if part)
         told.append((each["received_at"], f"report about try {each['flight']}: {words}"))
-    told += [(each["at"], f"number suppressed ({each['scope']}): {each['reason']}, {each['source']}") for each in found["suppressions"]]
+    told += [
+        (each["at"], f"number suppressed ({each['scope']}): {each['reason']}, {each['source']}")
+        for each in found["suppressions"]
+    ]
     told.sort(key=lambda step: (step[0] is None, step[0] or found["launched_at"]))
     why = f" ({found['reason']}{', ' + found['detail'] if found['detail'] else ''})" if found["reason"] else ""
     return [*told, (found["changed_at"], f"is {found['state']}{why}")]
@@ -122,9 +132,13 @@ def _next(dispatch: Dispatch, run: Run, trouble: Trouble | None) -> str:
         return _ENDINGS[state]
     if state is State.UNKNOWN:
         until = f" until {trouble.due_at:%F %T %Z}" if trouble and trouble.due_at else " any more"
-        return f"It may have been taken, so it is never sent again by itself; a late answer or report settles it{until}."
+        return (
+            f"It may have been taken, so it is never sent again by itself; a late answer or report settles it{until}."
+        )
     if run.cancelled_at and state in OPEN:
         return "Its run is cancelled; it ends when its batch is looked at next."
+    expiry = f"It expires {dispatch.expires_at:%F %T %Z}."
     if state is State.HELD and dispatch.not_before:
-        return f"It waits until {dispatch.not_before:%F %T %Z}; then every check is asked again. It expires {dispatch.expires_at:%F %T %Z}."
-    return f"Its batch goes on with it when it is due; it expires {dispatch.expires_at:%F %T %Z}."
+        until = f"{dispatch.not_before:%F %T %Z}"
+        return f"It waits until {until}; then every check is asked again. {expiry}"
+    return f"Its batch goes on with it when it is due. {expiry}"

@@ -18,7 +18,10 @@ Pausable = Run | Tenant | Brand | ProviderAccount
 def declare_run(parser: ArgumentParser, *, is_required: bool = True) -> None:
     """Declare the words that name a run."""
     parser.add_argument(
-        "run", nargs="+" if is_required else "*", metavar="RUN", help="a run's number, or TENANT CAMPAIGN: its latest run"
+        "run",
+        nargs="+" if is_required else "*",
+        metavar="RUN",
+        help="a run's number, or TENANT CAMPAIGN: its latest run",
     )
 
 
@@ -41,7 +44,9 @@ def access_run(words: Sequence[str]) -> Run:
             campaign = access.access(Campaign, tenant, name=name)
             run = Run.objects.filter(campaign=campaign).order_by("-id").select_related("campaign", "brand").first()
             if run is None:
-                raise NotFound(f"campaign {name!r} was never launched; `manage.py launch {tenant_slug} {name!r}` does it")
+                raise NotFound(
+                    f"campaign {name!r} was never launched; `manage.py launch {tenant_slug} {name!r}` does it"
+                )
             return run
     raise InvalidInput("name a run by its number, or as TENANT CAMPAIGN", field="run")
 

@@ -23,9 +23,7 @@ def facts(run: Run, now: datetime) -> dict[str, Any]:
     """Return everything about the run that an operator asks for."""
     report = reports.report(run)
     obstacle = obstacle_of(run)
-    phases = dict(
-        rows("SELECT phase, count(*) FROM campaigns_batch WHERE run_id = %s GROUP BY 1", [run.pk])
-    )
+    phases = dict(rows("SELECT phase, count(*) FROM campaigns_batch WHERE run_id = %s GROUP BY 1", [run.pk]))
     held = rows(
         "SELECT reason, count(*), min(not_before), max(not_before) FROM campaigns_dispatch"
         " WHERE run_id = %(run)s AND state = 'held' AND id BETWEEN %(first)s AND %(last)s GROUP BY 1 ORDER BY 2 DESC",
@@ -60,7 +58,10 @@ def tables(found: dict[str, Any]) -> list[Table]:
     shown = [
         ("occurrence", found["occurrence"]),
         ("launched", f"{found['launched_at']:%F %T} by {found['launched_by'] or 'nobody'}"),
-        ("progress", found["progress"] + (f" (all, partly or none sent: {found['result']})" if found["result"] else "")),
+        (
+            "progress",
+            found["progress"] + (f" (all, partly or none sent: {found['result']})" if found["result"] else ""),
+        ),
     ]
     if found["audience"] is not None:
         shown.append(("people", f"{found['materialised']:,} of {found['audience']:,} expanded"))

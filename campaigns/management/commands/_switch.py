@@ -25,7 +25,9 @@ def turn(*, is_sending: bool, actor: str, now: datetime) -> bool:
         # A first row that says "on" only says what held before.
         is_change = bool(changed) and not (is_sending and changed[0][0])
         if is_change:
-            audit.record(actor=actor, verb="sending.started" if is_sending else "sending.stopped", target="installation")
+            audit.record(
+                actor=actor, verb="sending.started" if is_sending else "sending.stopped", target="installation"
+            )
     return is_change
 
 

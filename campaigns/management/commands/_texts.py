@@ -25,5 +25,7 @@ def read(options: dict[str, Any]) -> str:
             problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise InvalidInput(f"{name} cannot be read: {problem}; name a readable file", field="--text-file") from None
     if not text.strip():
-        raise InvalidInput("the text is empty; give what the person should read", field="--text-file" if name else "--text")
+        raise InvalidInput(
+            "the text is empty; give what the person should read", field="--text-file" if name else "--text"
+        )
     return str(text)

@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
+from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from campaigns import fence, moves, scheduling
 from campaigns.management.commands import _switch
-from campaigns.models import Campaign, Run
+from campaigns.models import Campaign, Dispatch, Run
 from campaigns.moves import Moved
 from campaigns.states import EARLY, State
 from smsplatform.common import database
@@ -33,7 +35,7 @@ from smsplatform.tenancy import audit
 
 _REASON: Final = "database_restored"
 _CHUNK: Final = 1000
-_LATE_STATES: Final = (*(state for state in EARLY if state is not State.READY), State.READY, State.HELD)
+_WAITED: Final = (*EARLY, State.HELD)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class _Plan:
     """What will become of what."""
 
     cut: datetime | None
-    sent_until: datetime
+    sent_until: datetime | None  # None: not after the cut
     doubtful: list[uuid.UUID] = field(default_factory=list)
     late: list[uuid.UUID] = field(default_factory=list)
     half_made: list[int] = field(default_factory=list)
@@ -65,7 +67,9 @@ class Command(OperatorCommand):
             help="when the old database stopped sending, like 2026-12-01T09:00Z; `cut` when nothing after the newest"
             " claim was lost, as with a synchronous replica (now, which is safe whatever happened)",
         )
-        parser.add_argument("--force", action="store_true", help="although this database looks like the one that was sending")
+        parser.add_argument(
+            "--force", action="store_true", help="although this database looks like the one that was sending"
+        )
 
     def act(self, options: dict[str, Any]) -> Answer:
         """Plan; with --yes, do it."""
@@ -86,13 +90,16 @@ class Command(OperatorCommand):
         will = "becomes" if options["yes"] else "would become"
         lines = [
             f"newest claim in this database: {f'{plan.cut:%F %T %Z}' if plan.cut else 'none'}",
-            f"the old database counts as sending until: {plan.sent_until:%F %T %Z}",
+            "the old database counts as sending until: "
+            + (f"{plan.sent_until:%F %T %Z}" if plan.sent_until else "the newest claim"),
             f"{len(plan.doubtful):,} message(s) near the cut: {will} unknown",
             f"{len(plan.late):,} message(s) that waited and were due by then: {will} expired",
             f"{len(plan.half_made):,} run(s) that may have been expanded meanwhile: paused {plan.half_made or ''}".rstrip(),
         ]
         if not options["yes"]:
-            return Answer({"accepted": False, "changed": False, **data}, lines, problem="nothing was done; add --yes to do this")
+            return Answer(
+                {"accepted": False, "changed": False, **data}, lines, problem="nothing was done; add --yes to do this"
+            )
         _carry_out(plan, options["actor"], now)
         after = [
             "This database sends from now on.",
@@ -106,8 +113,6 @@ def _planned(now: datetime, near: timedelta, sent_until: str | None) -> _Plan:
     until = _instant(sent_until, cut, now)
     doubtful: list[uuid.UUID] = []
     if cut is not None:
-        from django.conf import settings
-
         # A lease is renewed for LEASE, so a batch at work at the cut has a lease until then; rows tell of ended turns.
         doubtful = [
             row[0]
@@ -122,6 +127,8 @@ def _planned(now: datetime, near: timedelta, sent_until: str | None) -> _Plan:
                 {"from": cut - near, "lease": settings.LEASE},
             )
         ]
+    if until is None:
+        return _Plan(cut, None, doubtful)
     late = rows(
         """
         SELECT d.id FROM campaigns_dispatch d LEFT JOIN campaigns_batch b ON b.id = d.batch_id
@@ -129,26 +136,32 @@ def _planned(now: datetime, near: timedelta, sent_until: str | None) -> _Plan:
           AND CASE WHEN d.state = 'held' AND d.reason NOT LIKE 'paused@%%' THEN d.not_before ELSE d.due_at END <= %(until)s
         ORDER BY d.id
         """,
-        {"states": list(_LATE_STATES), "doubtful": doubtful, "until": until},
+        {"states": list(_WAITED), "doubtful": doubtful, "until": until},
     )
     half_made = Run.objects.filter(materialised_at=None, cancelled_at=None, paused_at=None, materialise_at__lte=until)
-    return _Plan(cut, until, doubtful, [row[0] for row in late], list(half_made.order_by("id").values_list("id", flat=True)))
+    return _Plan(
+        cut, until, doubtful, [row[0] for row in late], list(half_made.order_by("id").values_list("id", flat=True))
+    )
 
 
-def _instant(text: str | None, cut: datetime | None, now: datetime) -> datetime:
+def _instant(text: str | None, cut: datetime | None, now: datetime) -> datetime | None:
+    """Return until when the old database sent; None: not after the cut."""
     if text is None:
         return now
     if text == "cut":
-        # Nothing was claimed later than this, so nothing that only fell due later was either.
-        return datetime.min.replace(tzinfo=now.tzinfo)
+        return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise InvalidInput(f"{text!r} is no instant with an offset; write it like 2026-12-01T09:00Z, or `cut`", field="sent_until")
+        raise InvalidInput(
+            f"{text!r} is no instant with an offset; write it like 2026-12-01T09:00Z, or `cut`", field="sent_until"
+        )
     if cut is not None and found < cut:
-        raise InvalidInput(f"the old database was still sending at {cut:%F %T %Z}; give a later instant", field="sent_until")
+        raise InvalidInput(
+            f"the old database was still sending at {cut:%F %T %Z}; give a later instant", field="sent_until"
+        )
     return found
 
 
@@ -158,10 +171,9 @@ def _carry_out(plan: _Plan, actor: str, now: datetime) -> None:
     _in_chunks(plan.late, lambda ids: _expire(ids, now), now)
     with transaction.atomic():
         Run.objects.filter(pk__in=plan.half_made).update(paused_at=now)
-        Campaign.objects.filter(schedule=Campaign.Schedule.REPEAT, fired_until=None).update(fired_until=plan.sent_until)
-        Campaign.objects.filter(schedule=Campaign.Schedule.REPEAT, fired_until__lt=plan.sent_until).update(
-            fired_until=plan.sent_until
-        )
+        if plan.sent_until is not None:
+            behind = Q(fired_until=None) | Q(fired_until__lt=plan.sent_until)
+            Campaign.objects.filter(behind, schedule=Campaign.Schedule.REPEAT).update(fired_until=plan.sent_until)
         execute(
             f"""
             INSERT INTO tenancy_installation AS i (id, is_sending, identity, changed_at, changed_by)
@@ -204,6 +216,10 @@ def _in_chunks(ids: Sequence[uuid.UUID], move: Callable[[list[uuid.UUID]], Moved
             scheduling.look_again(batches, now)
 
 
+def _expire(ids: list[uuid.UUID], now: datetime) -> Moved:
+    return Dispatch.objects.filter(id__in=ids).move(_WAITED, State.EXPIRED, now=now, reason=_REASON)
+
+
 def _doubt(ids: list[uuid.UUID], now: datetime) -> Moved:
     execute(
         "UPDATE campaigns_attempt SET outcome = 'unknown', detail = 'the database was restored'"
@@ -217,21 +233,5 @@ def _doubt(ids: list[uuid.UUID], now: datetime) -> Moved:
         parameters={"ids": ids, "reason": _REASON},
         origins=[State.READY, State.SENDING],
         targets=[State.UNKNOWN],
-        now=now,
-    )
-
-
-def _expire(ids: list[uuid.UUID], now: datetime) -> Moved:
-    """EARLY and held rows only move from where they still are; a held one goes through queued, as the table wants."""
-    given = (
-        "SELECT unnest(%(ids)s::uuid[]) AS id, 'expired' AS state, %(reason)s AS reason, '' AS detail,"
-        " NULL::timestamptz AS until, NULL::timestamptz AS at"
-    )
-    return moves.apply(
-        ids,
-        given=given,
-        parameters={"ids": ids, "reason": _REASON},
-        origins=_LATE_STATES,
-        targets=[State.EXPIRED],
         now=now,
     )

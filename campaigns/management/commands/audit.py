@@ -40,5 +40,7 @@ class Command(OperatorCommand):
             {"clean": findings.is_clean, "run": run_id, **found},
             tables=[Table("", ("audit", "found"), rows)],
             after=["clean"] if findings.is_clean else shown,
-            problem="" if findings.is_clean else f"the audits found {number:,} thing(s) that must not be; see docs/operations.md",
+            problem=""
+            if findings.is_clean
+            else f"the audits found {number:,} thing(s) that must not be; see docs/operations.md",
         )

@@ -17,6 +17,8 @@ class Command(OperatorCommand):
         twice = sorted({*ledger, *reported})
         return Answer(
             {"clean": not twice, "accepted_twice": ledger, "reported_twice": reported},
-            ["no message was accepted twice"] if not twice else [f"  {each}: `manage.py explain {each}`" for each in twice],
+            ["no message was accepted twice"]
+            if not twice
+            else [f"  {each}: `manage.py explain {each}`" for each in twice],
             problem=f"{len(twice):,} message(s) were accepted more than once" if twice else "",
         )

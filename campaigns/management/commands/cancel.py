@@ -24,7 +24,9 @@ class Command(OperatorCommand):
         name = _lookup.described(run)
         data = {"run": run.pk, "cancelled": True}
         if run.cancelled_at is not None:
-            return Answer({**data, "changed": False}, [f"{name} is cancelled already, since {run.cancelled_at:%F %T %Z}"])
+            return Answer(
+                {**data, "changed": False}, [f"{name} is cancelled already, since {run.cancelled_at:%F %T %Z}"]
+            )
         launch.cancel(run, now=database.now(), actor=options["actor"])
         lines = [f"{name} is cancelled. What is in the air is settled; what waits ends as cancelled, batch by batch."]
         return Answer({**data, "changed": True}, lines)

@@ -104,7 +104,9 @@ class Command(OperatorCommand):
             "next_at": _next(campaign, now),
             "made": is_new,
         }
-        return Answer(data, [made("campaign", campaign.name, is_new=is_new), _what_next(campaign, tenant, data["next_at"])])
+        return Answer(
+            data, [made("campaign", campaign.name, is_new=is_new), _what_next(campaign, tenant, data["next_at"])]
+        )
 
 
 def _when(options: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -132,7 +134,9 @@ def _when(options: dict[str, Any], now: datetime) -> dict[str, Any]:
         raise InvalidInput("say when; write it like --crontab '0 9 * * 1' for Mondays at nine", field="crontab")
     limit = Campaign(lateness_minutes=lateness).lateness
     if found["send_at"] is not None and found["send_at"] + limit <= now:
-        raise InvalidInput(f"{options['at']} is over by more than the lateness limit; give a later one", field="send_at")
+        raise InvalidInput(
+            f"{options['at']} is over by more than the lateness limit; give a later one", field="send_at"
+        )
     return found
 
 
@@ -144,7 +148,9 @@ def _instant(text: str | None) -> datetime | None:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise InvalidInput(f"{text!r} is no instant with an offset; write it like 2026-12-01T09:00-05:00", field="send_at")
+        raise InvalidInput(
+            f"{text!r} is no instant with an offset; write it like 2026-12-01T09:00-05:00", field="send_at"
+        )
     return found
 
 

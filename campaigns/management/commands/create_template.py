@@ -36,8 +36,18 @@ class Command(OperatorCommand):
             is_new = before is None or before.pk != version.pk
             if is_new:
                 audit.record(
-                    actor=options["actor"], verb="template.written", target=template, tenant=tenant, version=version.number
+                    actor=options["actor"],
+                    verb="template.written",
+                    target=template,
+                    tenant=tenant,
+                    version=version.number,
                 )
         line = f"template {template.name}: version {version.number}"
-        data = {"tenant": tenant.slug, "brand": brand.slug, "template": template.name, "version": version.number, "made": is_new}
+        data = {
+            "tenant": tenant.slug,
+            "brand": brand.slug,
+            "template": template.name,
+            "version": version.number,
+            "made": is_new,
+        }
         return Answer(data, [line if is_new else f"{line} has this text already: nothing to do"])

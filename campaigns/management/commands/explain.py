@@ -28,12 +28,16 @@ class Command(OperatorCommand):
         found = _facts.of(_access(options))
         shown = [(at, what) for at, what in _facts.steps(found)]
         name = found["campaign"] or "single message"
-        lines = [f"{found['number']}, {name}, run {found['run']}, {found['brand']} of {found['tenant']}: {found['state']}"]
+        lines = [
+            f"{found['number']}, {name}, run {found['run']}, {found['brand']} of {found['tenant']}: {found['state']}"
+        ]
         if found["text"]:
             lines.append(f"  “{found['text']}” ({found['segments']} segments)")
         after = [found["next"]]
         if found["permit"]:
-            after.append("It counts towards the caps." + (" It was taken above them." if found["permit"]["over_cap"] else ""))
+            after.append(
+                "It counts towards the caps." + (" It was taken above them." if found["permit"]["over_cap"] else "")
+            )
         return Answer(found, lines, [Table("", ("at", "what"), shown)], after=after)
 
 
@@ -56,5 +60,7 @@ def _access(options: dict[str, Any]) -> Dispatch:
     number = read.e164 if isinstance(read, phone.Number) else options["number"].strip()
     found = _facts.of_run(run, number)
     if found is None:
-        raise NotFound(f"run {run.pk} has no message to {number}; was the person on its lists at launch?", field="number")
+        raise NotFound(
+            f"run {run.pk} has no message to {number}; was the person on its lists at launch?", field="number"
+        )
     return Dispatch.objects.get(pk=found)

@@ -52,7 +52,9 @@ class Command(BaseCommand):
             metavar="ROLE=COLUMN",
             help="number=Mobile, zone=TZ, postal_code=, send_at=, list= or a field; #2 is the second column",
         )
-        parser.add_argument("--type", action="append", default=[], metavar="FIELD=TYPE", help="age=integer, vip=boolean")
+        parser.add_argument(
+            "--type", action="append", default=[], metavar="FIELD=TYPE", help="age=integer, vip=boolean"
+        )
         parser.add_argument("--default-region", default="US", help="country of numbers without code (US)")
         parser.add_argument("--country-codes", action="store_true", help="numbers start with their country code")
         parser.add_argument("--sandbox", action="store_true", help="take numbers reserved for fiction and tests")
@@ -173,9 +175,7 @@ def _line(done: Progress) -> str:
 
 
 def _as_json(source: Import, seconds: float) -> dict[str, Any]:
-    why = [
-        {"reason": reason, "taken": is_taken, "rows": count} for reason, is_taken, count in imports.reasons(source)
-    ]
+    why = [{"reason": reason, "taken": is_taken, "rows": count} for reason, is_taken, count in imports.reasons(source)]
     return {
         "id": source.pk,
         "status": source.status,

@@ -46,7 +46,9 @@ class Command(OperatorCommand):
         was_there = Run.objects.filter(campaign=campaign, occurrence=key).exists()
         run = launch.launch(campaign=campaign, occurrence=key, now=database.now(), actor=options["actor"])
         self._expand(run, is_inline=options["inline"])
-        first = f"already launched: run {run.pk}, {run.launched_at:%F %T %Z}" if was_there else f"launched: run {run.pk}"
+        first = (
+            f"already launched: run {run.pk}, {run.launched_at:%F %T %Z}" if was_there else f"launched: run {run.pk}"
+        )
         self.tell(first)
         data = {"run": run.pk, "campaign": campaign.name, "key": key, "made": not was_there}
         if was_there and not options["key"] and not options["wait"]:
@@ -100,5 +102,9 @@ def _key(campaign: Campaign, given: str | None) -> str:
     if campaign.schedule == Campaign.Schedule.LOCAL:
         return campaign.local_at
     if campaign.schedule == Campaign.Schedule.AT and campaign.send_at is not None:
-        return campaign.send_at.astimezone(ZoneInfo(campaign.brand.zone)).replace(tzinfo=None).isoformat(timespec="minutes")
+        return (
+            campaign.send_at.astimezone(ZoneInfo(campaign.brand.zone))
+            .replace(tzinfo=None)
+            .isoformat(timespec="minutes")
+        )
     return FIRST

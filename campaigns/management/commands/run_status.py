@@ -42,7 +42,10 @@ class Command(OperatorCommand):
             for run, report in listed
         ]
         rows = [
-            (str(each["run"]), each["tenant"], each["campaign"] or "single messages", *list(each.values())[3:]) for each in data
+            (str(each["run"]), each["tenant"], each["campaign"] or "single messages", *list(each.values())[3:])
+            for each in data
         ]
         columns = ("run", "tenant", "campaign", "launched", "progress", "open", "taken", "all", "next work")
-        return Answer({"runs": data}, tables=[Table("", columns, rows)] if rows else (), lines=[] if rows else ["no runs yet"])
+        return Answer(
+            {"runs": data}, tables=[Table("", columns, rows)] if rows else (), lines=[] if rows else ["no runs yet"]
+        )

@@ -36,7 +36,9 @@ class Command(OperatorCommand):
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             option = "--check" if options["check"] else "--write"
-            raise InvalidInput(f"{name} cannot be read: {error.strerror}; name the file with the markers", field=option) from None
+            raise InvalidInput(
+                f"{name} cannot be read: {error.strerror}; name the file with the markers", field=option
+            ) from None
         if len(_MARKED.findall(text)) != 1:
             raise InvalidInput(
                 f"{name} must have the markers <!-- states --> and <!-- /states --> once, each on a line of its own"
@@ -45,7 +47,9 @@ class Command(OperatorCommand):
         is_fresh = fresh == text
         data = {"file": name, "fresh": is_fresh}
         if options["check"]:
-            problem = "" if is_fresh else f"the diagram in {name} is stale; run `manage.py state_diagram --write {name}`"
+            problem = (
+                "" if is_fresh else f"the diagram in {name} is stale; run `manage.py state_diagram --write {name}`"
+            )
             return Answer(data, [f"{name} is fresh"] if is_fresh else (), problem=problem)
         if not is_fresh:
             path.write_text(fresh, encoding="utf-8")

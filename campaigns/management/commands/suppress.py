@@ -58,7 +58,11 @@ class Command(OperatorCommand):
             )
             if is_new:
                 audit.record(
-                    actor=options["actor"], verb="number.suppressed", target=phone.masked(number), tenant=tenant, brand=brand.slug
+                    actor=options["actor"],
+                    verb="number.suppressed",
+                    target=phone.masked(number),
+                    tenant=tenant,
+                    brand=brand.slug,
                 )
         return _answer(number, f"brand {brand.slug}", is_new=is_new)
 
@@ -66,7 +70,9 @@ class Command(OperatorCommand):
         if len(words) != 1:
             raise InvalidInput("with --platform give the number only", field="number")
         if category:
-            raise InvalidInput("a number suppressed for the platform is suppressed for every category", field="category")
+            raise InvalidInput(
+                "a number suppressed for the platform is suppressed for every category", field="category"
+            )
         number = _number(words[0])
         with transaction.atomic():
             is_new = suppression.suppress_everywhere(
@@ -88,5 +94,9 @@ def _number(text: str) -> str:
 
 
 def _answer(number: str, whom: str, *, is_new: bool) -> Answer:
-    line = f"{number} is not texted by {whom} any more" if is_new else f"{number} is suppressed for {whom} already: nothing to do"
+    line = (
+        f"{number} is not texted by {whom} any more"
+        if is_new
+        else f"{number} is suppressed for {whom} already: nothing to do"
+    )
     return Answer({"number": number, "scope": whom, "made": is_new}, [line])

@@ -12,7 +12,9 @@ from smsplatform.common.errors import Conflict, InvalidInput
 from smsplatform.tenancy import access, audit
 
 # A telephone number, a short code, a name of up to 11 signs, or a vendor's id of a pool of numbers.
-_ADDRESS: Final = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _.-]{1,11}|[A-Za-z0-9-]{20,40}").fullmatch
+_ADDRESS: Final = re.compile(
+    r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _.-]{1,11}|[A-Za-z0-9-]{20,40}"
+).fullmatch
 
 
 class Command(OperatorCommand):
@@ -47,7 +49,9 @@ class Command(OperatorCommand):
                 f"{address!r} is no sender; write a number like +18885550123, a short code like 12345, or an id",
                 field="address",
             )
-        used = Sender.objects.filter(account=account, address=address).exclude(brand=brand).select_related("brand").first()
+        used = (
+            Sender.objects.filter(account=account, address=address).exclude(brand=brand).select_related("brand").first()
+        )
         if used is not None:
             raise Conflict(
                 f"{address} already texts for {used.brand.slug}; a person's STOP must reach exactly one brand, so give"

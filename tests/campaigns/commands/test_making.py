@@ -1,0 +1,345 @@
+"""The commands that make things: once, completely, or not at all."""
+
+import pytest
+
+from campaigns.models import Campaign, RecipientList, Template
+from providers.models import ProviderAccount, Sender
+from smsplatform.tenancy.models import ApiKey, AuditEvent, Brand, Tenant
+from tests import world
+from tests.campaigns.commands.shell import ask, refused, run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TOKENS = "--credential token=t0p --credential webhook_secret=s3cret"
+
+
+@pytest.fixture
+def acme():
+    return world.make()
+
+
+def verbs():
+    return list(AuditEvent.objects.order_by("id").values_list("actor", "verb"))
+
+
+class TestTenant:
+    def test_is_made_with_what_is_said(self):
+        assert ask("create_tenant acme --name 'Acme Inc' --weight 3 --countries us,gb --actor ana") == {
+            "tenant": "acme",
+            "name": "Acme Inc",
+            "weight": 3,
+            "countries": ["GB", "US"],
+            "made": True,
+        }
+        assert verbs() == [("ana", "tenant.created")]
+
+    def test_is_there_when_made_again(self):
+        run("create_tenant acme --name Acme --weight 3")
+        assert "nothing to do" in run("create_tenant acme --name Acme --weight 3")
+        assert "nothing to do" in run("create_tenant acme")
+        assert (Tenant.objects.count(), verbs()) == (1, [("operator", "tenant.created")])
+
+    def test_is_not_changed_by_other_values(self):
+        run("create_tenant acme --weight 3")
+        assert "weight is 3, not 4" in refused("create_tenant acme --weight 4")
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("'not a slug'", "SLUG: Enter a valid"),
+            ("acme --weight 0", "--weight: Ensure this value is greater"),
+            ("acme --countries XX", "--countries: XX is no country; write two letters"),
+            ("acme --countries ,", "--countries: nothing is no country"),
+            (f"acme --name {'x' * 121}", "--name: Ensure this value has at most 120"),
+        ],
+    )
+    def test_is_refused(self, line, said):
+        assert said in refused(f"create_tenant {line}")
+
+
+class TestBrand:
+    def test_is_made_with_what_is_said(self, acme):
+        brand = ask(
+            "create_brand acme shoes --name Shoes --zone America/Denver --opens 09:00 --closes 20:30"
+            " --daily-cap 1000 --person-cap 2 --person-cap-hours 48 --link-domain go.example.com"
+        )
+        assert brand == {
+            "tenant": "acme",
+            "brand": "shoes",
+            "name": "Shoes",
+            "zone": "America/Denver",
+            "opens": "09:00",
+            "closes": "20:30",
+            "daily_cap": 1000,
+            "person_cap": 2,
+            "person_cap_hours": 48,
+            "link_domain": "go.example.com",
+            "made": True,
+        }
+
+    def test_is_there_when_made_again(self, acme):
+        for _ in range(2):
+            run("create_brand acme shoes --opens 09:00 --daily-cap 5")
+        assert Brand.objects.filter(slug="shoes").count() == 1
+        assert verbs() == [("operator", "brand.created")]
+        assert "daily_cap is 5, not 6" in refused("create_brand acme shoes --daily-cap 6")
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("nobody shoes", "tenant: there is no tenant 'nobody'; `manage.py create_tenant` makes one"),
+            ("acme shoes --zone Mars/Olympus", "--zone: 'Mars/Olympus' is not an IANA time zone; write it like America/New_York"),
+            ("acme shoes --opens 25:00", "--opens: '25:00' is no time of day; write it like 08:00"),
+            ("acme shoes --closes 20:00+01:00", "--closes: is a local time"),
+            ("acme shoes --opens 21:00 --closes 08:00", "--opens: must come before the closing time"),
+            ("acme shoes --opens 22:00", "--opens: must come before the closing time"),
+            ("acme shoes --daily-cap=-1", "--daily-cap: Ensure this value"),
+            ("acme shoes --person-cap 0", "--person-cap: Ensure this value"),
+            ("acme shoes --person-cap-hours 0", "--person-cap-hours: Ensure this value"),
+            ("acme shoes --link-domain https://go.example.com", "--link-domain: 'https://go.example.com' is no host"),
+        ],
+    )
+    def test_is_refused(self, acme, line, said):
+        assert said in refused(f"create_brand {line}")
+
+
+class TestApiKey:
+    def test_shows_its_token_once_and_stores_a_hash(self, acme):
+        key = ask("create_api_key acme --name shop")
+        stored = ApiKey.objects.get()
+        assert stored.matches(key["token"])
+        assert key["token"] not in str(ApiKey.objects.values())
+        assert verbs() == [("operator", "api_key.created")]
+        assert key["token"] not in str(list(AuditEvent.objects.values()))
+
+    def test_is_not_made_twice_unless_it_replaces_the_old_one(self, acme):
+        first = ask("create_api_key acme --name shop")["token"]
+        assert "cannot be shown again; choose another name, or add --replace" in refused("create_api_key acme --name shop")
+        second = ask("create_api_key acme --name shop --replace")["token"]
+        assert [key.matches(second) for key in ApiKey.objects.filter(is_active=True)] == [True]
+        assert [key.matches(first) for key in ApiKey.objects.filter(is_active=False)] == [True]
+
+    @pytest.mark.parametrize(("line", "said"), [("nobody --name x", "tenant: "), ("acme --name ' '", "--name: give 1 to 120")])
+    def test_is_refused(self, acme, line, said):
+        assert said in refused(f"create_api_key {line}")
+
+
+class TestProviderAccount:
+    def test_prints_where_the_provider_must_call(self, acme, settings):
+        settings.PUBLIC_URL = "https://sms.example.com"
+        made = ask(
+            f"create_provider_account acme --name sim --provider simulator {TOKENS}"
+            " --base-url http://127.0.0.1:8025 --rate 50 --concurrency 4 --timeout 9.5"
+        )
+        account = ProviderAccount.objects.get(name="sim")
+        assert made["status_url"] == f"https://sms.example.com/webhooks/simulator/{account.key}/status"
+        assert made["inbound_url"] == f"https://sms.example.com/webhooks/simulator/{account.key}/inbound"
+        assert (account.segments_per_second, account.concurrency, account.timeout) == (50, 4, 9.5)
+        assert account.adapter().credentials.token == "t0p"
+
+    def test_reads_secrets_from_the_environment(self, acme, monkeypatch):
+        monkeypatch.setenv("SID", "AC" + "1" * 32)
+        monkeypatch.setenv("AUTH", "very-secret")
+        line = (
+            "create_provider_account acme --name tw --provider twilio"
+            " --credential-env account_sid=SID --credential-env auth_token=AUTH"
+        )
+        assert "very-secret" not in run(line)
+        assert ProviderAccount.objects.get(name="tw").adapter().credentials.auth_token == "very-secret"
+        assert "nothing to do" in run(line)
+        assert "very-secret" not in str(list(AuditEvent.objects.values()))
+        monkeypatch.setenv("AUTH", "another-secret")
+        said = refused(line)
+        assert "--credential: the account tw exists with other credentials" in said
+        assert "secret" not in said
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            (f"nobody --name a --provider simulator {TOKENS}", "tenant: there is no tenant"),
+            (f"acme --name a --provider pigeon {TOKENS}", "--provider: No provider 'pigeon'; known are"),
+            (f"acme --name a --provider simulator {TOKENS} --credential x=1", "simulator has no credential 'x'; give token, webhook_secret"),
+            ("acme --name a --provider simulator --credential token=1", "simulator needs webhook_secret too; add --credential-env"),
+            ("acme --name a --provider simulator --credential token", "--credential: write it as KEY=VALUE"),
+            ("acme --name a --provider simulator --credential token=", "--credential: token is empty"),
+            (f"acme --name a --provider simulator {TOKENS} --credential token=2", "--credential: token is given twice"),
+            (
+                "acme --name a --provider simulator --credential token=1 --credential-env webhook_secret=NO_SUCH_VARIABLE",
+                "--credential-env: the environment variable for webhook_secret is not set; export NO_SUCH_VARIABLE first",
+            ),
+            (f"acme --name a --provider simulator {TOKENS} --base-url nowhere", "--base-url: Enter a valid URL"),
+            (f"acme --name a --provider simulator {TOKENS} --base-url ftp://x.example", "--base-url: Enter a valid URL"),
+            (f"acme --name a --provider simulator {TOKENS} --rate 0", "--rate: Ensure this value"),
+            (f"acme --name a --provider simulator {TOKENS} --concurrency 0", "--concurrency: Ensure this value"),
+            (f"acme --name a --provider simulator {TOKENS} --timeout 0", "--timeout: Ensure this value"),
+            (f"acme --name main --provider simulator {TOKENS} --rate 7", "segments_per_second is empty, not 7"),
+        ],
+    )
+    def test_is_refused(self, acme, line, said):
+        message = refused(f"create_provider_account {line}")
+        assert said in message
+        assert "t0p" not in message
+
+
+class TestSender:
+    def test_is_added_once(self, acme):
+        for _ in range(2):
+            run("add_sender acme acme main +18885550199 --position 2 --rate 3")
+        sender = Sender.objects.get(address="+18885550199")
+        assert (sender.brand, sender.position, sender.segments_per_second) == (acme.brand, 2, 3)
+        assert verbs() == [("operator", "sender.added")]
+        assert "position is 2, not 1" in refused("add_sender acme acme main +18885550199 --position 1")
+
+    def test_belongs_to_one_brand(self, acme):
+        run("create_brand acme shoes")
+        said = refused(f"add_sender acme shoes main {acme.sender.address}")
+        assert "already texts for acme; a person's STOP must reach exactly one brand" in said
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("nobody acme main 12345", "tenant: there is no tenant"),
+            ("acme boots main 12345", "BRAND: acme has no brand 'boots'; `manage.py create_brand` makes one"),
+            ("acme acme other 12345", "ACCOUNT: acme has no provider account 'other'; `manage.py create_provider_account`"),
+            ("acme acme main 'not a number at all'", "ADDRESS: 'not a number at all' is no sender; write a number like"),
+            ("acme acme main 12345 --rate 0", "--rate: Ensure this value"),
+            ("acme acme main 12345 --position=-1", "--position: Ensure this value"),
+        ],
+    )
+    def test_is_refused(self, acme, line, said):
+        assert said in refused(f"add_sender {line}")
+
+    def test_cannot_use_another_tenants_account(self, acme):
+        world.make("rival")
+        ProviderAccount.objects.filter(tenant=acme.tenant).update(name="ours")
+        assert "ACCOUNT: rival has no provider account 'ours'" in refused("add_sender rival rival ours 12345")
+
+
+class TestTemplate:
+    def test_gets_a_version_for_each_text(self, acme, tmp_path):
+        file = tmp_path / "text.txt"
+        file.write_text("Hello {{ first_name }}\n")
+        assert ask("create_template acme acme hello --text 'Hello'")["version"] == 1
+        assert "nothing to do" in run("create_template acme acme hello --text Hello")
+        assert ask(f"create_template acme acme hello --text-file {file}")["version"] == 2
+        assert Template.objects.get().latest.source == "Hello {{ first_name }}"
+        assert verbs() == [("operator", "template.written")] * 2
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("acme acme hello", "--text: give either --text or --text-file"),
+            ("acme acme hello --text a --text-file b", "--text: give either --text or --text-file"),
+            ("acme acme hello --text ' '", "--text: the text is empty"),
+            ("acme acme hello --text-file /nowhere/x", "--text-file: /nowhere/x cannot be read: No such file"),
+            ("acme acme hello --text 'Hi {{ first_name'", "--text: line 1, column"),
+            ("acme boots hello --text Hi", "BRAND: acme has no brand 'boots'"),
+        ],
+    )
+    def test_is_refused(self, acme, line, said):
+        assert said in refused(f"create_template {line}")
+
+    def test_refuses_a_file_that_is_no_text(self, acme, tmp_path):
+        file = tmp_path / "picture"
+        file.write_bytes(b"\xff\xd8\xff")
+        assert "it is not UTF-8" in refused(f"create_template acme acme hello --text-file {file}")
+
+
+class TestCampaign:
+    def test_is_made_with_what_is_said(self, acme):
+        RecipientList.objects.create(tenant=acme.tenant, name="staff")
+        made = ask(
+            "create_campaign acme acme spring --text 'Hello' --list everybody --minus-list staff --category informational"
+            " --schedule local --local-at 2030-03-01T09:00 --past-policy next_day --lateness-minutes 30"
+        )
+        assert made == {
+            "tenant": "acme",
+            "brand": "acme",
+            "campaign": "spring",
+            "template": "spring",
+            "schedule": "local",
+            "category": "informational",
+            "lists": ["everybody"],
+            "minus_lists": ["staff"],
+            "next_at": None,
+            "made": True,
+        }
+        campaign = Campaign.objects.get()
+        assert (campaign.local_at, campaign.past_policy, campaign.lateness_minutes) == ("2030-03-01T09:00", "next_day", 30)
+        assert campaign.template.latest.source == "Hello"
+
+    @pytest.mark.parametrize(
+        "schedule",
+        [
+            "",
+            "--schedule at --at 2030-03-01T09:00-05:00",
+            "--schedule repeat --crontab '0 9 * * 1' --crontab-clock recipient",
+            "--schedule field --time-field renewal --past-policy send_now",
+        ],
+    )
+    def test_is_there_when_made_again(self, acme, schedule):
+        line = f"create_campaign acme acme spring --text Hello --list everybody {schedule}"
+        assert ask(line)["made"]
+        assert not ask(line)["made"]
+        assert Campaign.objects.count() == 1
+        assert verbs() == [("operator", "campaign.created")]
+
+    def test_says_when_a_repeating_one_fires_next(self, acme):
+        line = "create_campaign acme acme weekly --text Hello --list everybody --schedule repeat --crontab '0 9 * * 1'"
+        assert "fires by itself, next at" in run(line)
+        assert ask(line)["next_at"].endswith(":00:00Z")
+
+    def test_uses_a_template_that_is_there(self, acme):
+        run("create_template acme acme hello --text Hello")
+        run("create_campaign acme acme spring --template hello --list everybody")
+        assert Campaign.objects.get().template.name == "hello"
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ("--text Bye --list everybody", "--text: the template spring has another text"),
+            ("--text Hello --list everybody --list staff", "--list: the campaign spring exists with everybody"),
+            ("--text Hello --list everybody --minus-list staff", "--minus-list: the campaign spring exists with none"),
+            ("--text Hello --list everybody --category transactional", "category is marketing, not transactional"),
+            ("--text Hello --list everybody --lateness-minutes 9", "lateness_minutes is empty, not 9"),
+        ],
+    )
+    def test_is_not_changed_by_other_values(self, acme, change, said):
+        RecipientList.objects.create(tenant=acme.tenant, name="staff")
+        run("create_campaign acme acme spring --text Hello --list everybody")
+        assert said in refused(f"create_campaign acme acme spring {change}")
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("nobody acme x --text Hi --list everybody", "tenant: there is no tenant 'nobody'"),
+            ("acme boots x --text Hi --list everybody", "brand: acme has no brand 'boots'"),
+            ("acme acme x --text Hi", "--list: say whom: name a list; `manage.py import_recipients` makes one"),
+            ("acme acme x --text Hi --list nobody", "--list: acme has no recipient list 'nobody'; `manage.py import_recipients`"),
+            ("acme acme x --list everybody", "--text: give either --text or --text-file"),
+            ("acme acme x --template none --list everybody", "--template: acme has no template"),
+            ("acme acme x --template t --text Hi --list everybody", "--template: give either a template or a text"),
+            ("acme acme x --text '{% if %}' --list everybody", "--text: line 1"),
+            ("acme acme x --text Hi --list everybody --schedule at", "--at: say when; write it like --at 2026-12-01T09:00-05:00"),
+            ("acme acme x --text Hi --list everybody --schedule at --at tomorrow", "--at: 'tomorrow' is no instant with an offset"),
+            ("acme acme x --text Hi --list everybody --schedule at --at 2030-01-01T09:00", "is no instant with an offset"),
+            ("acme acme x --text Hi --list everybody --schedule at --at 2020-01-01T09:00Z", "--at: 2020-01-01T09:00Z is over by more"),
+            ("acme acme x --text Hi --list everybody --schedule local", "--local-at: say when"),
+            ("acme acme x --text Hi --list everybody --schedule local --local-at 9", "--local-at: '9' is no local time"),
+            (
+                "acme acme x --text Hi --list everybody --schedule local --local-at 2030-01-01T09:00Z",
+                "is no local time to the minute; write it like 2026-12-01T09:00",
+            ),
+            ("acme acme x --text Hi --list everybody --schedule repeat", "--crontab: say when; write it like"),
+            ("acme acme x --text Hi --list everybody --schedule repeat --crontab '0 99 * * *'", "--crontab: hour: '99' is not valid"),
+            ("acme acme x --text Hi --list everybody --schedule repeat --crontab daily", "--crontab: a schedule has five fields"),
+            ("acme acme x --text Hi --list everybody --crontab '0 9 * * *'", "--crontab: belongs to --schedule repeat, and this is now"),
+            ("acme acme x --text Hi --list everybody --lateness-minutes 0", "--lateness-minutes: give 1 to 10080 minutes"),
+        ],
+    )
+    def test_is_refused(self, acme, line, said):
+        assert said in refused(f"create_campaign {line}")
+
+    def test_cannot_use_another_brands_template(self, acme):
+        run("create_brand acme shoes")
+        run("create_template acme shoes hello --text Hello")
+        assert "--template: acme has no template" in refused("create_campaign acme acme x --template hello --list everybody")

@@ -1,0 +1,79 @@
+"""A vendor as bad as can be: a raw server that counts the requests it read, and answers as told."""
+
+import re
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+
+OK = b'HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"id":"m1"}'
+HTML = b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n<html>no</html"
+DROP, RESET, SILENCE, HALF = object(), object(), object(), b"HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n{"
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+
+@dataclass
+class Vendor:
+    """Answers the n-th request with the n-th of `answers`, then with the last of them."""
+
+    answers: list
+    requests: list[bytes] = field(default_factory=list)
+    connections: int = 0
+
+    def __enter__(self):
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._open = []
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        for connection in [self._listener, *self._open]:
+            connection.close()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection):
+        try:
+            while request := _read(connection):
+                self.requests.append(request)
+                answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+                if answer is SILENCE:
+                    continue
+                if answer is DROP:
+                    connection.close()
+                    return
+                if answer is RESET:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    connection.close()
+                    return
+                connection.sendall(answer)
+                if answer is HALF:
+                    connection.close()
+                    return
+        except OSError:
+            return
+
+
+def _read(connection):
+    """Return one request, or nothing when the client has gone."""
+    seen = b""
+    while b"\r\n\r\n" not in seen:
+        if not (part := connection.recv(65536)):
+            return b""
+        seen += part
+    head, _, body = seen.partition(b"\r\n\r\n")
+    length = int(found.group(1)) if (found := _LENGTH.search(head)) else 0
+    while len(body) < length:
+        if not (part := connection.recv(65536)):
+            return b""
+        body += part
+    return head + b"\r\n\r\n" + body
