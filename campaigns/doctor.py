@@ -58,7 +58,13 @@ def _of_database(about: str, check: Callable[[], Iterator[Finding]]) -> list[Fin
             execute(f"SET LOCAL statement_timeout = '{_SLOWEST}'")
             return list(check())
     except Exception as error:  # noqa: BLE001 - one check that fails must not keep the others from being made
-        return [bad(about, f"cannot be read: {first_line(error)}", "look at the database's log; a table may be locked or huge")]
+        return [
+            bad(
+                about,
+                f"cannot be read: {first_line(error)}",
+                "look at the database's log; a table may be locked or huge",
+            )
+        ]
 
 
 def _of_redis(about: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:

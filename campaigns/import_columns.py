@@ -115,9 +115,15 @@ def match(layout: Layout, mapping: Mapping[str, str], types: Mapping[str, str]) 
                 places[role] = free[0]
                 taken.add(free[0])
     places.setdefault("number", 0)
-    roles = {role: places.get(role) for role in NAMES}
-    fields = _fields(layout, {place: role for role, place in places.items()}, names, width, types)
-    return Columns(width, places["number"], *(roles[role] for role in list(NAMES)[1:]), fields)
+    return Columns(
+        width,
+        places["number"],
+        places.get("zone"),
+        places.get("postal_code"),
+        places.get("send_at"),
+        places.get("list"),
+        _fields(layout, {place: role for role, place in places.items()}, names, width, types),
+    )
 
 
 def _place(role: str, wanted: str, layout: Layout, names: list[str], width: int) -> int:

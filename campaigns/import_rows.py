@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from campaigns.csv_reader import FLAWS, Record
 from campaigns.import_columns import Columns, Field, FieldType
 from compliance import place
-from compliance.data import npa
 from compliance.place import Place, ZoneSource
 from smsplatform.common import phone
 
@@ -27,13 +26,6 @@ _LONGEST_INTEGER: Final = 16
 _DECIMAL: Final = re.compile(r"([+-]?)([0-9]{1,12})(\.[0-9]{1,9})?").fullmatch
 # The numbers that a float prints as they were written: no leading zero, no zero at the end.
 _SAME_AS_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,14}|-?(?:0|[1-9][0-9]{0,8})\.[0-9]{0,5}[1-9]").fullmatch
-_TERRITORIES: Final = frozenset({"PR", "VI", "GU", "MP", "AS"})
-
-KNOWN_NPAS: Final[Mapping[str, str]] = {
-    code: npa.STATE[code] if npa.STATE.get(code) in _TERRITORIES else "US" if code in npa.STATE else "CA"
-    for code in npa.ZONES
-}
-"""Area code -> country, for `phone.Rules`."""
 
 
 class Taken(NamedTuple):

@@ -21,6 +21,7 @@ from campaigns.import_options import Options
 from campaigns.import_rows import Refused, Taken
 from campaigns.models import Import, RefusedRow
 from campaigns.models.recipient import SeenNumber
+from compliance.data import npa
 from smsplatform.common import database, phone
 
 log = structlog.get_logger(__name__)
@@ -131,7 +132,7 @@ def _read(
         options.default_region,
         options.includes_country_code,
         options.sandbox,
-        import_rows.KNOWN_NPAS,
+        npa.COUNTRY,
     )
     fingerprint = import_file.fingerprint(source, file)
     if source.cursor.get("fingerprint") != fingerprint:

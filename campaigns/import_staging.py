@@ -156,7 +156,7 @@ def merge(
     now: datetime,
 ) -> Merged:
     """Merge the chunk into recipients and lists, in the caller's transaction, and return what became of it."""
-    ids = {"tenant": tenant_id, "list": list_id, "source": source_id, "now": now}
+    ids: dict[str, Any] = {"tenant": tenant_id, "list": list_id, "source": source_id, "now": now}
     counts = Merged()
     remarks: list[tuple[Any, ...]] = [(row.line, row.reason, row.detail, False) for row in refused]
     if taken:

@@ -70,7 +70,7 @@ def launch(*, campaign: Campaign, occurrence: str, now: datetime, actor: str, at
         },
     )
     if is_new:
-        audit.record(actor=actor, verb="campaign.launched", target=campaign, tenant=campaign.tenant_id, run=run.pk)
+        audit.record(actor=actor, verb="campaign.launched", target=campaign, tenant=campaign.tenant_id, at=now, run=run.pk)
     return run
 
 
@@ -104,31 +104,39 @@ def pause(run: Run, *, now: datetime, actor: str) -> None:
     if run.cancelled_at:
         raise Conflict("the run is cancelled; a cancelled run cannot be paused")
     Run.objects.filter(pk=run.pk, paused_at=None).update(paused_at=now)
-    audit.record(actor=actor, verb="run.paused", target=run, tenant=run.tenant_id, run=run.pk)
+    audit.record(actor=actor, verb="run.paused", target=run, tenant=run.tenant_id, at=now, run=run.pk)
 
 
 def resume(run: Run, *, now: datetime, actor: str) -> None:
-    """Go on: everything is checked again first."""
+    """Go on: everything is checked again first. Batches with paused rows are due, and only waited for this."""
     if run.cancelled_at:
         raise Conflict("the run is cancelled; launch the campaign again instead")
     Run.objects.filter(pk=run.pk).update(paused_at=None)
-    execute(
-        "UPDATE campaigns_batch SET due_at = least(due_at, %s) WHERE run_id = %s AND phase = 'waiting'"
-        " AND (tally ? 'held')",
-        [now, run.pk],
-    )
-    audit.record(actor=actor, verb="run.resumed", target=run, tenant=run.tenant_id, run=run.pk)
+    audit.record(actor=actor, verb="run.resumed", target=run, tenant=run.tenant_id, at=now, run=run.pk)
 
 
 def cancel(run: Run, *, now: datetime, actor: str) -> None:
-    """Set the fence, which stops every claim at once; the waiting rows then end as cancelled, batch by batch."""
+    """Set the fence, which stops every claim at once; the waiting rows then end as cancelled, batch by batch.
+
+    Cancelling again does no harm, and finishes what a crash between the two left.
+    """
     with transaction.atomic():
-        if not Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=now):
-            return
-        audit.record(actor=actor, verb="run.cancelled", target=run, tenant=run.tenant_id, run=run.pk)
-    execute(
-        "UPDATE campaigns_batch SET due_at = least(due_at, %s) WHERE run_id = %s AND phase = 'waiting'", [now, run.pk]
-    )
+        if Run.objects.filter(pk=run.pk, cancelled_at=None).update(cancelled_at=now):
+            audit.record(actor=actor, verb="run.cancelled", target=run, tenant=run.tenant_id, at=now, run=run.pk)
+    _hurry(run, now)
+
+
+def _hurry(run: Run, now: datetime) -> None:
+    """Make the run's open batches due now.
+
+    Leased ones are locked too: a chain that is just ending its turn has read the old fence, and is waited for.
+    """
+    with transaction.atomic():
+        rows("SELECT id FROM campaigns_batch WHERE run_id = %s AND phase <> 'closed' ORDER BY id FOR UPDATE", [run.pk])
+        execute(
+            "UPDATE campaigns_batch SET due_at = least(due_at, %s) WHERE run_id = %s AND phase = 'waiting'",
+            [now, run.pk],
+        )
 
 
 # -- materialising --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from campaigns import moves, sending, webhooks
 from campaigns.models import RawEvent
-from campaigns.states import PROVEN, PROOF_RANK, State
+from campaigns.states import PROOF_RANK, PROVEN, State
 from providers.adapters.base import MalformedEvent, Receipt
 from providers.models import ProviderAccount
 from smsplatform.common import database
@@ -164,7 +164,7 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
         """
         UPDATE campaigns_attempt a SET proof = CASE a.proof WHEN '' THEN 'receipt' ELSE a.proof END,
           proven_at = coalesce(a.proven_at, %(now)s),
-          outcome = CASE a.outcome WHEN 'unknown' THEN 'accepted' ELSE a.outcome END,
+          outcome = CASE WHEN a.outcome IN ('open', 'unknown') THEN 'accepted' ELSE a.outcome END,
           provider_id = CASE a.provider_id WHEN '' THEN k.provider_id ELSE a.provider_id END
         FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(providers)s::text[]) AS k(id, flight, provider_id)
         WHERE a.dispatch_id = k.id AND a.flight = k.flight AND a.dispatch_id = ANY(%(ids)s)

@@ -3,7 +3,7 @@
 Everything here is idempotent: running it twice, or on two machines, changes nothing more.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
@@ -58,3 +58,11 @@ def settle_for_good(now: datetime) -> int:
         if not rows.exists():
             Run.objects.filter(pk=run.pk).update(settled_at=now)
     return settled
+
+
+def forget(now: datetime) -> None:
+    """Drop what has done its work: keys and ids of events past the report horizon, locks nobody ended."""
+    horizon = now - settings.REPORT_HORIZON - timedelta(days=1)
+    execute("DELETE FROM campaigns_seenevent WHERE seen_at < %s", [horizon])
+    execute("DELETE FROM campaigns_providermessage WHERE created_at < %s", [horizon])
+    execute("DELETE FROM campaigns_sendlock WHERE until < %s", [now - timedelta(hours=1)])

@@ -49,7 +49,7 @@ class RenderError(Exception):
     """This recipient's text cannot be made."""
 
 
-class MissingField(RenderError):  # noqa: N818 - it names what was found
+class MissingField(RenderError):
     """The recipient lacks a field that has no default."""
 
     def __init__(self, name: str) -> None:

@@ -1,7 +1,9 @@
 """Messages from people: stored, and an exact STOP honoured before the webhook answers."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from django.db import transaction
 
@@ -14,7 +16,9 @@ from providers.models import ProviderAccount, Sender
 from smsplatform.common.database import rows
 from smsplatform.tenancy.models import Brand
 
-_STOPPABLE = (*EARLY, State.HELD)
+_STOPPABLE: Final = (*EARLY, State.HELD)
+# Whatever else writes to us, nothing is ever sent to it.
+_IS_NUMBER: Final = re.compile(r"\+[1-9]\d{3,14}")
 
 
 def honour_stops(account: ProviderAccount, raw: RawEvent, inbound: Sequence[Inbound]) -> None:
@@ -35,7 +39,7 @@ def honour_stops(account: ProviderAccount, raw: RawEvent, inbound: Sequence[Inbo
             is_opt_out=is_opt_out,
             received_at=raw.received_at,
         )
-        if is_opt_out and brand is not None:
+        if is_opt_out and brand is not None and _IS_NUMBER.fullmatch(message.sender):
             suppression.suppress(
                 brand=brand, number=message.sender, reason="opt_out", source="reply", evidence=message.key, now=raw.received_at
             )
@@ -72,6 +76,6 @@ def tidy_stops(now: datetime) -> int:
                 .total()
             )
             Reply.objects.filter(pk__in=[stop.pk for stop in stops if stop.brand_id == brand_id]).update(tidied_at=now)
-        scheduling.look_again([row[1] for row in waiting], now)
+        scheduling.end_where_empty([row[1] for row in waiting], now)
     Reply.objects.filter(is_opt_out=True, tidied_at=None, brand=None).update(tidied_at=now)
     return moved

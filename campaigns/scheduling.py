@@ -228,11 +228,14 @@ def reopen(batch_ids: Iterable[int | None], due_at: datetime) -> None:
     )
 
 
-def look_again(batch_ids: Iterable[int | None], now: datetime) -> None:
-    """Make waiting batches due now whose rows were moved from outside, so that they are told and closed."""
+def end_where_empty(batch_ids: Iterable[int | None], now: datetime) -> None:
+    """Make waiting batches due, so that they are told and closed, whose last open rows were ended from outside."""
     execute(
-        "UPDATE campaigns_batch SET due_at = least(due_at, %s) WHERE id = ANY(%s) AND phase = 'waiting'",
-        [now, sorted({batch_id for batch_id in batch_ids if batch_id is not None})],
+        """
+        UPDATE campaigns_batch b SET due_at = least(due_at, %s) WHERE id = ANY(%s) AND phase = 'waiting'
+          AND NOT EXISTS (SELECT 1 FROM campaigns_dispatch d WHERE d.batch_id = b.id AND d.state = ANY(%s))
+        """,
+        [now, sorted({batch_id for batch_id in batch_ids if batch_id is not None}), list(OPEN)],
     )
 
 

@@ -16,7 +16,15 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError, connection, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 
 from campaigns import fence, leases, scheduling
 from campaigns.leases import LeaseLost

@@ -73,7 +73,7 @@ class Hold(enum.Flag):
     PERMIT = enum.auto()
 
 
-HOLDS: Final[dict[State, Hold]] = {state: Hold.NOTHING for state in State} | {
+HOLDS: Final[dict[State, Hold]] = dict.fromkeys(State, Hold.NOTHING) | {
     S.LOCKED: Hold.LOCK,
     S.ALLOWED: Hold.PERMIT,
     S.READY: Hold.PERMIT,

@@ -13,7 +13,7 @@ from celery.exceptions import Ignore
 from django.conf import settings
 from django.db import transaction
 
-from campaigns import fence, imports, launch, notifications, receipts, recovery, replies, scheduling, schedules, sending
+from campaigns import fence, imports, launch, notifications, receipts, recovery, replies, schedules, scheduling, sending
 from campaigns.leases import LeaseLost
 from campaigns.models import Lane
 from campaigns.pipeline import PIPELINE, Stage, record_results
@@ -156,8 +156,11 @@ def recover() -> None:
 
 @shared_task(name="keep_house")
 def keep_house() -> None:
-    """Make the partitions of the months ahead."""
-    partitions.ensure(database.now())
+    """Make the partitions of the months ahead; forget what is no longer needed."""
+    now = database.now()
+    partitions.ensure(now)
+    imports.forget_failed(now)
+    recovery.forget(now)
 
 
 def _publish(publish: Callable[[], Any]) -> None:

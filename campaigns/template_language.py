@@ -38,7 +38,7 @@ class Flaw:
     message: str
 
 
-class BadTemplate(ValueError):  # noqa: N818 - it names what was given
+class BadTemplate(ValueError):
     """The template cannot be used; `flaws` says why."""
 
     def __init__(self, flaws: list[Flaw]) -> None:

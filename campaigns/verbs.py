@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from django.db import models
 
@@ -19,9 +19,6 @@ from compliance.policy import Objection
 from providers.adapters.base import Outcome
 from smsplatform.common.database import execute, rows
 from smsplatform.tenancy.models import Brand, Tenant
-
-if TYPE_CHECKING:
-    from campaigns.models import Attempt, Dispatch
 
 LOCK_LIFE: Final = timedelta(seconds=60)
 BUSY_WAIT: Final = timedelta(seconds=5)
@@ -342,14 +339,15 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         ids = _lock([answer.dispatch_id for answer in answers])
         execute(
             """
-            UPDATE campaigns_attempt a SET outcome = g.outcome, provider_id = g.provider_id, code = g.code,
+            UPDATE campaigns_attempt a SET provider_id = g.provider_id, code = g.code,
+              outcome = CASE WHEN a.proof = '' OR g.outcome = 'accepted' THEN g.outcome ELSE a.outcome END,
               detail = g.detail, answered_at = g.answered_at,
               proof = CASE WHEN g.outcome = 'accepted' THEN 'answer' ELSE a.proof END,
               proven_at = CASE WHEN g.outcome = 'accepted' THEN coalesce(a.proven_at, g.answered_at) ELSE a.proven_at END
             FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(outcomes)s::text[], %(providers)s::text[], %(codes)s::text[],
               %(details)s::text[], %(times)s::timestamptz[]) AS g(id, flight, outcome, provider_id, code, detail, answered_at)
             WHERE a.dispatch_id = g.id AND a.flight = g.flight AND a.dispatch_id BETWEEN %(first)s AND %(last)s
-              AND a.outcome IN ('open', 'unknown')
+              AND (a.outcome IN ('open', 'unknown') OR (a.proof <> '' AND a.answered_at IS NULL))
             """,
             {**_columns(answers), "first": ids[0] if ids else None, "last": ids[-1] if ids else None},
         )

@@ -182,15 +182,22 @@ def _zip_place(postal_code: str) -> tuple[str, frozenset[str]]:
     zip5 = postal_code.split("-", maxsplit=1)[0].strip()
     if len(zip5) != _ZIP_DIGITS or not (zip5.isascii() and zip5.isdigit()):
         return "", frozenset()
+    state, names = _zips().get(zip5, ("", ()))
+    # A few rows carry a town where the zone should be: then any zone of the state.
+    return state, _real(names) or npa.STATE_ZONES.get(state, frozenset())
+
+
+@lru_cache(maxsize=1)
+def _zips() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """ZIP -> state and zone names. Half a second, once; looking one up in the package itself takes 0.2 ms each time."""
     import zipcodes
 
-    rows = zipcodes.matching(zip5)  # type: ignore[no-untyped-call]
-    if not rows:
-        return "", frozenset()
-    state = str(rows[0]["state"])
-    zones = _real(str(row["timezone"]) for row in rows)
-    # A few rows carry a town where the zone should be: then any zone of the state.
-    return state, zones or npa.STATE_ZONES.get(state, frozenset())
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for row in zipcodes.list_all():
+        code, name = str(row["zip_code"]), str(row["timezone"])
+        state, names = found.get(code, (str(row["state"]), ()))
+        found[code] = (state, (*names, name))
+    return found
 
 
 def _real(names: Iterable[str]) -> frozenset[str]:

@@ -59,6 +59,7 @@ LATE: Final = Rule("lateness_limit", Fate.EXPIRED)
 PAUSED: Final = Rule("paused", Fate.HELD)
 SUPPRESSED_PLATFORM: Final = Rule("suppressed_platform", Fate.BLOCKED)
 SUPPRESSED_BRAND: Final = Rule("suppressed_brand", Fate.BLOCKED)
+NOT_DUE: Final = Rule("not_due", Fate.HELD)
 NO_WINDOW: Final = Rule("no_allowed_hour_in_time", Fate.EXPIRED)
 QUIET: Final = Rule("quiet_hours", Fate.HELD)
 PERSON_CAP: Final = Rule("frequency_cap", Fate.HELD)
@@ -72,7 +73,7 @@ TOO_LONG: Final = Rule("too_many_segments", Fate.BLOCKED)
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """SQL over `d` (a row with id, brand_id, number, expires_at) and `zones` (an expression of its zones key).
+    """SQL over `d` (a row with id, brand_id, number, due_at, expires_at) and `zones` (an expression of its zones key).
 
     `rule` is the text of the first broken rule, or NULL; `fate` and `until` belong to it.
     """
@@ -104,6 +105,7 @@ def objection(
         (PAUSED, "%(paused)s <> ''", "d.expires_at"),
         (SUPPRESSED_PLATFORM, "s.scope = 'platform'", "NULL"),
         (SUPPRESSED_BRAND, "s.scope = 'brand'", "NULL"),
+        (NOT_DUE, "d.due_at > %(now)s", "d.due_at"),
     ]
     joins = _SUPPRESSION
     parameters: dict[str, Any] = {

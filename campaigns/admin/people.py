@@ -9,6 +9,7 @@ from django.http import HttpRequest
 
 from campaigns.models import ListMember, Recipient, RecipientList
 from compliance import place
+from compliance.data import npa
 from smsplatform.common import database, phone
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
 from smsplatform.tenancy.admin_scope import TenantForm, TenantScopedAdmin, scope_of
@@ -32,7 +33,7 @@ class RecipientForm(TenantForm):
         cleaned = super().clean()
         tenant = cleaned.get("tenant") or Tenant.objects.filter(pk=self.instance.tenant_id).first()
         if "number" in cleaned and tenant is not None:
-            found = phone.parse(cleaned["number"], countries=tenant.allowed_countries)
+            found = phone.parse(cleaned["number"], countries=tenant.allowed_countries, known_npas=npa.COUNTRY)
             if isinstance(found, phone.Refusal):
                 self.add_error("number", found.message)
             else:

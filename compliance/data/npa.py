@@ -155,3 +155,9 @@ STATE_ZONES: Final[Mapping[str, frozenset[str]]] = {
 CANADA_ZONES: Final = frozenset(
     {"America/Halifax", "America/Regina"}.union(*_spread(_CANADA).values())
 )
+
+_TERRITORIES: Final = frozenset({"PR", "VI", "GU", "MP", "AS"})
+COUNTRY: Final[Mapping[str, str]] = {
+    code: STATE[code] if STATE.get(code) in _TERRITORIES else "US" if code in STATE else "CA" for code in ZONES
+}
+"""Area code -> country, for the number rules."""

@@ -308,7 +308,7 @@ def _unknown(
     reason = phonenumbers.is_possible_number_with_reason(parsed)
     if reason in _IMPOSSIBLE:
         return _IMPOSSIBLE[reason]
-    if npa in known_npas and e164[5] in "23456789":
+    if npa is not None and npa in known_npas and e164[5] in "23456789":
         return Number(e164, known_npas[npa], npa, Kind.FIXED_OR_MOBILE)
     return _NOT_ASSIGNED
 

@@ -57,6 +57,8 @@ class UserAdmin(OperatorsWrite, TenantScopedAdmin, DjangoUserAdmin):  # type: ig
 
     form = UserChangeForm
     add_form = NewUserForm
+    list_display = ("email", "name", "is_staff", "is_superuser", "is_active", "last_login")
+    list_filter = ("is_staff", "is_superuser", "is_active")
     ordering = ("email",)
     search_fields = ("email", "name")
     secret_fields = ("password",)
@@ -90,12 +92,10 @@ class UserAdmin(OperatorsWrite, TenantScopedAdmin, DjangoUserAdmin):  # type: ig
         return ((None, {"fields": ("email",)}),)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        if scope_of(request).is_superuser:
-            return ("email", "name", "is_staff", "is_superuser", "is_active", "last_login")
-        return ("email",)
+        return self.list_display if scope_of(request).is_superuser else ("email",)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        return ("is_staff", "is_superuser", "is_active") if scope_of(request).is_superuser else ()
+        return self.list_filter if scope_of(request).is_superuser else ()
 
     def get_search_fields(self, request: HttpRequest) -> Any:
         return self.search_fields if scope_of(request).is_superuser else ("email",)

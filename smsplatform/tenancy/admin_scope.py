@@ -105,6 +105,13 @@ class TenantInlineFormSet(InlineFormSet):
         form.instance.tenant_id = self.instance.tenant_id
         return form
 
+    def add_fields(self, form: Any, index: int | None) -> None:
+        super().add_fields(form, index)
+        # Django lets the hidden id be that of any row in the table.
+        name = self.model._meta.pk.name
+        if name in form.fields:
+            form.fields[name].queryset = self.get_queryset()
+
 
 def _rows(value: object) -> Iterable[Model]:
     if isinstance(value, Model):
@@ -241,10 +248,10 @@ class TenantScopedAdmin(_Scoped, ModelAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         request.row_tenant = None if obj is None else self.tenant_id_of(obj)  # type: ignore[attr-defined]
         if not self._is_tenants:
-            return super().get_form(request, obj, change, **kwargs)
+            return super().get_form(request, obj, change=change, **kwargs)
         base = kwargs.pop("form", self.form)
         only = None if obj is not None else scope_of(request).only_tenant(self.add_role)
-        return super().get_form(request, obj, change, form=type(base.__name__, (base,), {"only_tenant": only}), **kwargs)
+        return super().get_form(request, obj, change=change, form=type(base.__name__, (base,), {"only_tenant": only}), **kwargs)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = tuple(super().get_list_display(request))

@@ -127,7 +127,7 @@ def settings_read(source: str) -> set[str]:
     """Return the names of the environment variables that a settings module asks for."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
     asks = [call for call in calls if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "env"]
-    return {call.args[0].value for call in asks if isinstance(call.args[0], ast.Constant)}
+    return {str(call.args[0].value) for call in asks if isinstance(call.args[0], ast.Constant)}
 
 
 class TestImage:

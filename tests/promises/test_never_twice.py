@@ -298,8 +298,8 @@ def test_receipts_go_up_and_never_down_in_any_order(acme):
     world.work()
     dispatch = Dispatch.objects.get()
     seen = []
-    for status in ("undelivered", "sent", "delivered", "undelivered", "sent"):
-        hooks.call(acme, hooks.report(dispatch.pk, 1, status))
+    for status in ("undelivered", "sent", "delivered", "failed", "queued"):
+        hooks.call(acme, hooks.report(dispatch.pk, 1, status, id_="m1"))
         receipts.apply_events()
         seen.append(next(iter(world.states(run))))
         sound.check()

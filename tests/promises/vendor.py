@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 OK = b'HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"id":"m1"}'
@@ -28,6 +29,8 @@ class Vendor:
         return self
 
     def __exit__(self, *_):
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # ends the accept that keeps the port open
         for connection in [self._listener, *self._open]:
             connection.close()
 

@@ -14,6 +14,7 @@ def trying(examples, *, steps=50):
         stateful_step_count=steps,
         deadline=None,  # a database answers when it answers
         print_blob=True,
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     )

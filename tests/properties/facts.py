@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from campaigns import audits, reports
 from campaigns.models import Run
 from campaigns.states import HOLDS, OPEN, PROOF_RANK, TRANSITIONS, Hold, State
+from compliance import place
 from compliance.policy import Category
 from smsplatform.common.database import execute, rows
 
@@ -50,6 +51,7 @@ class Row:
     not_before: datetime | None
     batch_id: int | None
     due_at: datetime
+    recipient_id: int | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def dispatches():
     """Every row, by id."""
     found = rows(
         "SELECT d.id, d.state, d.reason, d.run_id, d.brand_id, d.number, r.category, d.expires_at, d.not_before, d.batch_id,"
-        " d.due_at FROM campaigns_dispatch d JOIN campaigns_run r ON r.id = d.run_id ORDER BY d.id"
+        " d.due_at, d.recipient_id FROM campaigns_dispatch d JOIN campaigns_run r ON r.id = d.run_id ORDER BY d.id"
     )
     return {row[0]: Row(row[0], State(row[1]), *row[2:]) for row in found}
 
@@ -172,11 +174,12 @@ def _check_window(times, cap, span, number):
 
 
 def check_hours(town, row, now):
-    """Nothing is claimed outside the hours of any zone its person may be in."""
+    """Nothing is claimed outside the hours of any zone its person may be in; a single message knows only the number."""
     if not Category(row.category).has_quiet_hours:
         return
     brand = next(brand for brand in town.brands if brand.pk == row.brand_id)
-    for zone in town.zones_of(row.number).split("|"):
+    zones = place.locate(number=row.number).zones if row.recipient_id is None else town.zones_of(row.number)
+    for zone in zones.split("|"):
         local = now.astimezone(ZoneInfo(zone)).time()
         assert brand.opens_at <= local < brand.closes_at, f"claimed at {local} in {zone}"
 

@@ -321,7 +321,7 @@ class Dispatches(RuleBasedStateMachine):
 
     @staticmethod
     def _last_end():
-        return max(row.expires_at for row in facts.dispatches().values())
+        return max((row.expires_at for row in facts.dispatches().values()), default=None)
 
 
 @pytest.fixture

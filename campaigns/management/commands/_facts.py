@@ -1,6 +1,5 @@
 """What happened to one message, step by step, from the facts that are stored; and what happens next."""
 
-import uuid
 from datetime import datetime
 from typing import Any, Final
 
@@ -101,11 +100,6 @@ def steps(found: dict[str, Any]) -> list[tuple[datetime | None, str]]:
     told.sort(key=lambda step: (step[0] is None, step[0] or found["launched_at"]))
     why = f" ({found['reason']}{', ' + found['detail'] if found['detail'] else ''})" if found["reason"] else ""
     return [*told, (found["changed_at"], f"is {found['state']}{why}")]
-
-
-def of_run(run: Run, number: str) -> uuid.UUID | None:
-    """Return the id of the run's message to this number."""
-    return Dispatch.objects.of_run(run.pk).filter(number=number).values_list("id", flat=True).first()
 
 
 def _attempt(each: Attempt, account: ProviderAccount | None) -> dict[str, Any]:

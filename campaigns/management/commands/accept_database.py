@@ -213,7 +213,7 @@ def _in_chunks(ids: Sequence[uuid.UUID], move: Callable[[list[uuid.UUID]], Moved
                 "UPDATE campaigns_batch SET phase = 'waiting', lease_until = NULL WHERE id = ANY(%s) AND phase = 'leased'",
                 [batches],
             )
-            scheduling.look_again(batches, now)
+            scheduling.reopen(batches, now)
 
 
 def _expire(ids: list[uuid.UUID], now: datetime) -> Moved:
@@ -234,4 +234,5 @@ def _doubt(ids: list[uuid.UUID], now: datetime) -> Moved:
         origins=[State.READY, State.SENDING],
         targets=[State.UNKNOWN],
         now=now,
+        assign=", posts = d.posts + (d.state = 'sending')::int",
     )

@@ -5,7 +5,8 @@ from argparse import ArgumentParser
 from typing import Any, ClassVar
 
 from campaigns.management.commands import _facts, _lookup
-from campaigns.models import Dispatch
+from campaigns.models import Dispatch, Run
+from compliance.data import npa
 from smsplatform.common import phone
 from smsplatform.common.console import Answer, OperatorCommand, Table
 from smsplatform.common.errors import InvalidInput, NotFound
@@ -19,9 +20,14 @@ class Command(OperatorCommand):
 
     def declare(self, parser: ArgumentParser) -> None:
         """Declare the options."""
-        parser.add_argument("id", nargs="?", metavar="ID", help="the message's id")
+        parser.add_argument(
+            "words",
+            nargs="*",
+            metavar="ID",
+            help="the message's id; or with --number a run's number, or TENANT CAMPAIGN",
+        )
         parser.add_argument("--run", help="a run's number, with --number")
-        parser.add_argument("--number", help="the person's number, with --run")
+        parser.add_argument("--number", help="the person's number")
 
     def act(self, options: dict[str, Any]) -> Answer:
         """Read the facts."""
@@ -42,25 +48,28 @@ class Command(OperatorCommand):
 
 
 def _access(options: dict[str, Any]) -> Dispatch:
-    if options["id"]:
-        try:
-            dispatch_id: uuid.UUID | None = uuid.UUID(options["id"])
-        except ValueError:
-            raise InvalidInput(
-                f"{options['id']!r} is no message's id; give one, or --run and --number", field="dispatch"
-            ) from None
-        dispatch = Dispatch.objects.filter(pk=dispatch_id).first()
-        if dispatch is None:
-            raise NotFound(f"there is no message {options['id']}", field="dispatch")
-        return dispatch
-    if not (options["run"] and options["number"]):
-        raise InvalidInput("give the message's id, or --run and --number")
-    run = _lookup.access_run([options["run"]])
-    read = phone.parse(options["number"], countries=run.tenant.allowed_countries, sandbox=True)
-    number = read.e164 if isinstance(read, phone.Number) else options["number"].strip()
-    found = _facts.of_run(run, number)
+    words = options["words"] or ([options["run"]] if options["run"] else [])
+    if options["number"] and words:
+        return _in_run(_lookup.access_run(words), options["number"])
+    if len(words) != 1 or options["run"]:
+        raise InvalidInput("give the message's id, or a run and --number")
+    try:
+        dispatch = Dispatch.objects.filter(pk=uuid.UUID(words[0])).first()
+    except ValueError:
+        raise InvalidInput(
+            f"{words[0]!r} is no message's id; give one, or a run and --number", field="dispatch"
+        ) from None
+    if dispatch is None:
+        raise NotFound(f"there is no message {words[0]}", field="dispatch")
+    return dispatch
+
+
+def _in_run(run: Run, text: str) -> Dispatch:
+    read = phone.parse(text, countries=run.tenant.allowed_countries, sandbox=True, known_npas=npa.COUNTRY)
+    number = read.e164 if isinstance(read, phone.Number) else text.strip()
+    found = Dispatch.objects.of_run(run.pk).filter(number=number).first()
     if found is None:
         raise NotFound(
             f"run {run.pk} has no message to {number}; was the person on its lists at launch?", field="number"
         )
-    return Dispatch.objects.get(pk=found)
+    return found

@@ -27,7 +27,7 @@ class Command(OperatorCommand):
     """Inserts the run and has it expanded by a worker; with --inline here, at once."""
 
     help = "Launch a campaign; twice gives the same run."
-    option_names: ClassVar = {"template": "CAMPAIGN", "lists": "CAMPAIGN", "brand": "CAMPAIGN", "key": "--key"}
+    option_names: ClassVar = {**dict.fromkeys(("campaign", "template", "lists", "brand"), "CAMPAIGN"), "key": "--key"}
 
     def declare(self, parser: ArgumentParser) -> None:
         """Declare the options."""

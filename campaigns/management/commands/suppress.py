@@ -8,6 +8,7 @@ import phonenumbers
 from django.db import transaction
 
 from compliance import suppression
+from compliance.data import npa
 from compliance.policy import Category
 from smsplatform.common import database, phone
 from smsplatform.common.console import Answer, OperatorCommand
@@ -85,7 +86,7 @@ class Command(OperatorCommand):
 
 def _number(text: str) -> str:
     """Return the number as E.164. Any number may be suppressed, also one that may not be texted anyway."""
-    found = phone.parse(text, countries=_EVERYWHERE)
+    found = phone.parse(text, countries=_EVERYWHERE, known_npas=npa.COUNTRY)
     if isinstance(found, phone.Number):
         return found.e164
     if _E164(text):

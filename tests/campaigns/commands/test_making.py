@@ -8,7 +8,9 @@ from smsplatform.tenancy.models import ApiKey, AuditEvent, Brand, Tenant
 from tests import world
 from tests.campaigns.commands.shell import ask, refused, run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+HI = "acme acme x --text Hi --list everybody"
+SIMULATOR = "--name a --provider simulator"
 TOKENS = "--credential token=t0p --credential webhook_secret=s3cret"
 
 
@@ -87,7 +89,10 @@ class TestBrand:
         ("line", "said"),
         [
             ("nobody shoes", "tenant: there is no tenant 'nobody'; `manage.py create_tenant` makes one"),
-            ("acme shoes --zone Mars/Olympus", "--zone: 'Mars/Olympus' is not an IANA time zone; write it like America/New_York"),
+            (
+                "acme shoes --zone Mars/Olympus",
+                "--zone: 'Mars/Olympus' is not an IANA time zone; write it like America/New_York",
+            ),
             ("acme shoes --opens 25:00", "--opens: '25:00' is no time of day; write it like 08:00"),
             ("acme shoes --closes 20:00+01:00", "--closes: is a local time"),
             ("acme shoes --opens 21:00 --closes 08:00", "--opens: must come before the closing time"),
@@ -113,12 +118,16 @@ class TestApiKey:
 
     def test_is_not_made_twice_unless_it_replaces_the_old_one(self, acme):
         first = ask("create_api_key acme --name shop")["token"]
-        assert "cannot be shown again; choose another name, or add --replace" in refused("create_api_key acme --name shop")
+        assert "cannot be shown again; choose another name, or add --replace" in refused(
+            "create_api_key acme --name shop"
+        )
         second = ask("create_api_key acme --name shop --replace")["token"]
         assert [key.matches(second) for key in ApiKey.objects.filter(is_active=True)] == [True]
         assert [key.matches(first) for key in ApiKey.objects.filter(is_active=False)] == [True]
 
-    @pytest.mark.parametrize(("line", "said"), [("nobody --name x", "tenant: "), ("acme --name ' '", "--name: give 1 to 120")])
+    @pytest.mark.parametrize(
+        ("line", "said"), [("nobody --name x", "tenant: "), ("acme --name ' '", "--name: give 1 to 120")]
+    )
     def test_is_refused(self, acme, line, said):
         assert said in refused(f"create_api_key {line}")
 
@@ -157,20 +166,20 @@ class TestProviderAccount:
         [
             (f"nobody --name a --provider simulator {TOKENS}", "tenant: there is no tenant"),
             (f"acme --name a --provider pigeon {TOKENS}", "--provider: No provider 'pigeon'; known are"),
-            (f"acme --name a --provider simulator {TOKENS} --credential x=1", "simulator has no credential 'x'; give token, webhook_secret"),
-            ("acme --name a --provider simulator --credential token=1", "simulator needs webhook_secret too; add --credential-env"),
-            ("acme --name a --provider simulator --credential token", "--credential: write it as KEY=VALUE"),
-            ("acme --name a --provider simulator --credential token=", "--credential: token is empty"),
-            (f"acme --name a --provider simulator {TOKENS} --credential token=2", "--credential: token is given twice"),
+            (f"acme {SIMULATOR} {TOKENS} --credential x=1", "has no credential 'x'; give token, webhook_secret"),
+            (f"acme {SIMULATOR} --credential token=1", "simulator needs webhook_secret too; add --credential-env"),
+            (f"acme {SIMULATOR} --credential token", "--credential: write it as KEY=VALUE"),
+            (f"acme {SIMULATOR} --credential token=", "--credential: token is empty"),
+            (f"acme {SIMULATOR} {TOKENS} --credential token=2", "--credential: token is given twice"),
             (
-                "acme --name a --provider simulator --credential token=1 --credential-env webhook_secret=NO_SUCH_VARIABLE",
+                f"acme {SIMULATOR} --credential token=1 --credential-env webhook_secret=NO_SUCH_VARIABLE",
                 "--credential-env: the environment variable for webhook_secret is not set; export NO_SUCH_VARIABLE first",
             ),
-            (f"acme --name a --provider simulator {TOKENS} --base-url nowhere", "--base-url: Enter a valid URL"),
-            (f"acme --name a --provider simulator {TOKENS} --base-url ftp://x.example", "--base-url: Enter a valid URL"),
-            (f"acme --name a --provider simulator {TOKENS} --rate 0", "--rate: Ensure this value"),
-            (f"acme --name a --provider simulator {TOKENS} --concurrency 0", "--concurrency: Ensure this value"),
-            (f"acme --name a --provider simulator {TOKENS} --timeout 0", "--timeout: Ensure this value"),
+            (f"acme {SIMULATOR} {TOKENS} --base-url nowhere", "--base-url: Enter a valid URL"),
+            (f"acme {SIMULATOR} {TOKENS} --base-url ftp://x.example", "--base-url: Enter a valid URL"),
+            (f"acme {SIMULATOR} {TOKENS} --rate 0", "--rate: Ensure this value"),
+            (f"acme {SIMULATOR} {TOKENS} --concurrency 0", "--concurrency: Ensure this value"),
+            (f"acme {SIMULATOR} {TOKENS} --timeout 0", "--timeout: Ensure this value"),
             (f"acme --name main --provider simulator {TOKENS} --rate 7", "segments_per_second is empty, not 7"),
         ],
     )
@@ -199,8 +208,14 @@ class TestSender:
         [
             ("nobody acme main 12345", "tenant: there is no tenant"),
             ("acme boots main 12345", "BRAND: acme has no brand 'boots'; `manage.py create_brand` makes one"),
-            ("acme acme other 12345", "ACCOUNT: acme has no provider account 'other'; `manage.py create_provider_account`"),
-            ("acme acme main 'not a number at all'", "ADDRESS: 'not a number at all' is no sender; write a number like"),
+            (
+                "acme acme other 12345",
+                "ACCOUNT: acme has no provider account 'other'; `manage.py create_provider_account`",
+            ),
+            (
+                "acme acme main 'not a number at all'",
+                "ADDRESS: 'not a number at all' is no sender; write a number like",
+            ),
             ("acme acme main 12345 --rate 0", "--rate: Ensure this value"),
             ("acme acme main 12345 --position=-1", "--position: Ensure this value"),
         ],
@@ -264,7 +279,11 @@ class TestCampaign:
             "made": True,
         }
         campaign = Campaign.objects.get()
-        assert (campaign.local_at, campaign.past_policy, campaign.lateness_minutes) == ("2030-03-01T09:00", "next_day", 30)
+        assert (campaign.local_at, campaign.past_policy, campaign.lateness_minutes) == (
+            "2030-03-01T09:00",
+            "next_day",
+            30,
+        )
         assert campaign.template.latest.source == "Hello"
 
     @pytest.mark.parametrize(
@@ -314,26 +333,29 @@ class TestCampaign:
             ("nobody acme x --text Hi --list everybody", "tenant: there is no tenant 'nobody'"),
             ("acme boots x --text Hi --list everybody", "brand: acme has no brand 'boots'"),
             ("acme acme x --text Hi", "--list: say whom: name a list; `manage.py import_recipients` makes one"),
-            ("acme acme x --text Hi --list nobody", "--list: acme has no recipient list 'nobody'; `manage.py import_recipients`"),
+            (
+                "acme acme x --text Hi --list nobody",
+                "--list: acme has no recipient list 'nobody'; `manage.py import_recipients`",
+            ),
             ("acme acme x --list everybody", "--text: give either --text or --text-file"),
             ("acme acme x --template none --list everybody", "--template: acme has no template"),
             ("acme acme x --template t --text Hi --list everybody", "--template: give either a template or a text"),
             ("acme acme x --text '{% if %}' --list everybody", "--text: line 1"),
-            ("acme acme x --text Hi --list everybody --schedule at", "--at: say when; write it like --at 2026-12-01T09:00-05:00"),
-            ("acme acme x --text Hi --list everybody --schedule at --at tomorrow", "--at: 'tomorrow' is no instant with an offset"),
-            ("acme acme x --text Hi --list everybody --schedule at --at 2030-01-01T09:00", "is no instant with an offset"),
-            ("acme acme x --text Hi --list everybody --schedule at --at 2020-01-01T09:00Z", "--at: 2020-01-01T09:00Z is over by more"),
-            ("acme acme x --text Hi --list everybody --schedule local", "--local-at: say when"),
-            ("acme acme x --text Hi --list everybody --schedule local --local-at 9", "--local-at: '9' is no local time"),
+            (f"{HI} --schedule at", "--at: say when; write it like --at 2026-12-01T09:00-05:00"),
+            (f"{HI} --schedule at --at tomorrow", "--at: 'tomorrow' is no instant with an offset"),
+            (f"{HI} --schedule at --at 2030-01-01T09:00", "is no instant with an offset"),
+            (f"{HI} --schedule at --at 2020-01-01T09:00Z", "--at: 2020-01-01T09:00Z is over by more"),
+            (f"{HI} --schedule local", "--local-at: say when"),
+            (f"{HI} --schedule local --local-at 9", "--local-at: '9' is no local time"),
             (
-                "acme acme x --text Hi --list everybody --schedule local --local-at 2030-01-01T09:00Z",
+                f"{HI} --schedule local --local-at 2030-01-01T09:00Z",
                 "is no local time to the minute; write it like 2026-12-01T09:00",
             ),
-            ("acme acme x --text Hi --list everybody --schedule repeat", "--crontab: say when; write it like"),
-            ("acme acme x --text Hi --list everybody --schedule repeat --crontab '0 99 * * *'", "--crontab: hour: '99' is not valid"),
-            ("acme acme x --text Hi --list everybody --schedule repeat --crontab daily", "--crontab: a schedule has five fields"),
-            ("acme acme x --text Hi --list everybody --crontab '0 9 * * *'", "--crontab: belongs to --schedule repeat, and this is now"),
-            ("acme acme x --text Hi --list everybody --lateness-minutes 0", "--lateness-minutes: give 1 to 10080 minutes"),
+            (f"{HI} --schedule repeat", "--crontab: say when; write it like"),
+            (f"{HI} --schedule repeat --crontab '0 99 * * *'", "--crontab: hour: '99' is not valid"),
+            (f"{HI} --schedule repeat --crontab daily", "--crontab: a schedule has five fields"),
+            (f"{HI} --crontab '0 9 * * *'", "--crontab: belongs to --schedule repeat, and this is now"),
+            (f"{HI} --lateness-minutes 0", "--lateness-minutes: give 1 to 10080 minutes"),
         ],
     )
     def test_is_refused(self, acme, line, said):
@@ -342,4 +364,6 @@ class TestCampaign:
     def test_cannot_use_another_brands_template(self, acme):
         run("create_brand acme shoes")
         run("create_template acme shoes hello --text Hello")
-        assert "--template: acme has no template" in refused("create_campaign acme acme x --template hello --list everybody")
+        assert "--template: acme has no template" in refused(
+            "create_campaign acme acme x --template hello --list everybody"
+        )
