@@ -37,18 +37,26 @@ def send(
     run = _day_run(brand, category, lane, due_at, now)
     [(sequence,)] = rows("SELECT nextval('campaigns_notification_number')")
     dispatch_id = key(run.pk, sequence)
-    zones = place.locate(number=number).zones
     with transaction.atomic():
         rows(
             """
             INSERT INTO campaigns_dispatch
-              (id, tenant_id, brand_id, run_id, number, state, due_at, expires_at, text, zones)
-            VALUES (%s, %s, %s, %s, %s, 'queued', %s, %s, %s, %s)
+              (id, tenant_id, brand_id, run_id, recipient_id, number, state, due_at, expires_at, text, zones)
+            VALUES (%(id)s, %(tenant)s, %(brand)s, %(run)s,
+              (SELECT id FROM campaigns_recipient WHERE tenant_id = %(tenant)s AND number = %(number)s),
+              %(number)s, 'queued', %(due)s, %(expires)s, %(text)s, %(zones)s)
             """,
-            [
-                dispatch_id, brand.tenant_id, brand.pk, run.pk, number, due_at,
-                due_at + (lifetime or settings.LATENESS_LIMIT), text, zones,
-            ],
+            {
+                "id": dispatch_id,
+                "tenant": brand.tenant_id,
+                "brand": brand.pk,
+                "run": run.pk,
+                "number": number,
+                "due": due_at,
+                "expires": due_at + (lifetime or settings.LATENESS_LIMIT),
+                "text": text,
+                "zones": place.locate(number=number).zones,
+            },
         )
         rows(
             "INSERT INTO campaigns_tallydelta (run_id, tenant_id, state, change) VALUES (%s, %s, 'queued', 1)",

@@ -69,26 +69,24 @@ def hand_out(lane: str) -> int:
     fence.remember_database()
     with transaction.atomic():
         leased = scheduling.claim_due_batches(lane, now)
-    for batch in leased:
-        _start(batch)
+    for place, batch in enumerate(leased):
+        try:
+            _start(batch)
+        except Exception:
+            log.warning("hand_out.broker_down", batches=len(leased) - place)
+            for unstarted in leased[place:]:
+                scheduling.give_back(unstarted, database.now())
+            return place
     return len(leased)
 
 
 def _start(batch: Leased) -> None:
     arguments = (batch.batch_id, batch.lease, batch.lane)
-    try:
-        if batch.size <= settings.SMALL_BATCH:
-            run_small_batch.si(*arguments).set(queue=f"{batch.lane}.http").apply_async()
-        else:
-            chain(
-                *(
-                    STAGE_TASKS[stage.name].si(*arguments).set(queue=f"{batch.lane}.{stage.kind}")
-                    for stage in PIPELINE
-                )
-            ).apply_async()
-    except Exception:
-        log.warning("hand_out.broker_down", batch=batch.batch_id)
-        scheduling.give_back(batch, database.now())
+    if batch.size <= settings.SMALL_BATCH:
+        run_small_batch.si(*arguments).set(queue=f"{batch.lane}.http").apply_async()
+        return
+    stages = (STAGE_TASKS[s.name].si(*arguments).set(queue=f"{batch.lane}.{s.kind}") for s in PIPELINE)
+    chain(*stages).apply_async()
 
 
 @shared_task(name="collect")

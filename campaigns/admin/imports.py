@@ -16,7 +16,7 @@ from django.utils.text import get_valid_filename
 
 from campaigns import imports, tasks
 from campaigns.admin.tables import Table, bar
-from campaigns.import_options import Options, check_columns
+from campaigns.imports.options import Options, check_columns
 from campaigns.models import Import, RefusedRow
 from smsplatform.common.errors import InvalidInput
 from smsplatform.tenancy.admin_lists import BigTableAdmin

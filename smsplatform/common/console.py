@@ -25,6 +25,8 @@ from smsplatform.common.errors import ApplicationError, Conflict, NotFound
 
 Row = TypeVar("Row", bound=Model)
 
+_NO_SUCH_SCHEMA: Final = ("42P01", "42703")  # undefined table, undefined column
+
 # How an operator makes what was not found; the field is the name of the model.
 _MADE_BY: Final[Mapping[str, str]] = {
     "brand": "`manage.py create_brand` makes one",
@@ -91,9 +93,9 @@ class OperatorCommand(BaseCommand):
         except IntegrityError as error:
             self._refuse("conflict", f"somebody else has just made the same; run this again ({_first_line(error)})")
         except ProgrammingError as error:
-            self._refuse(
-                "schema", f"the database's schema is not this program's: run `manage.py migrate` ({_first_line(error)})"
-            )
+            if getattr(error.__cause__, "sqlstate", None) not in _NO_SUCH_SCHEMA:
+                raise
+            self._refuse("schema", f"{_first_line(error)}: the database is not this program's; run `manage.py migrate`")
         except (OperationalError, InterfaceError) as error:
             self._refuse("unreachable", f"database: {_first_line(error)}; `manage.py doctor` says what is missing")
         self._show(answer)

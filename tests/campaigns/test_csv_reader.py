@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from campaigns import csv_layout, csv_reader
-from campaigns.csv_layout import Layout, UnreadableFileError
-from campaigns.csv_reader import MAX_ROW_CHARS, MAX_ROW_LINES, Reader
-from campaigns.import_columns import Columns, FieldType, is_header, match, normalised
-from campaigns.import_rows import Refused, Taken, judge
+from campaigns.imports import csv_layout, csv_reader
+from campaigns.imports.columns import Columns, FieldType, is_header, match, normalised
+from campaigns.imports.csv_layout import Layout, UnreadableFileError
+from campaigns.imports.csv_reader import MAX_ROW_CHARS, MAX_ROW_LINES, Reader
+from campaigns.imports.rows import Refused, Taken, judge
 from compliance.data.npa import COUNTRY
 from smsplatform.common.phone import Rules
 

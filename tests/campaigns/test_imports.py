@@ -20,7 +20,8 @@ from django.core.management.base import CommandError
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from campaigns import import_run, import_staging, imports
+from campaigns import imports
+from campaigns.imports import running, staging
 from campaigns.models import Import, ListMember, Recipient, RecipientList, RefusedRow
 from campaigns.models.recipient import SeenNumber
 from compliance.models import Suppression
@@ -150,7 +151,7 @@ def test_counts_every_row_once(load):
 
 
 def test_knows_duplicates_across_chunks(load, monkeypatch):
-    monkeypatch.setattr(import_run, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(running, "CHUNK_ROWS", 3)
     made = load(rows_of(10) + f"{number(0)},late\n212-234-0007,late\n")
     assert (made.rows_new, made.rows_duplicate) == (10, 2)
     assert list(RefusedRow.objects.values_list("detail", flat=True)) == [
@@ -287,12 +288,12 @@ class Killed(BaseException):
 class TestResuming:
     @pytest.fixture(autouse=True)
     def _small_chunks(self, monkeypatch):
-        monkeypatch.setattr(import_run, "CHUNK_ROWS", 10)
+        monkeypatch.setattr(running, "CHUNK_ROWS", 10)
 
     TEXT = rows_of(35) + "911,x\n" + f"{number(3)},again\n" + rows_of(12, start=100).split("\n", 1)[1] + "\n\n"
 
     def killed_after(self, monkeypatch, chunks):
-        merge, calls = import_staging.merge, []
+        merge, calls = staging.merge, []
 
         def fatal(*args, **kwargs):
             merged = merge(*args, **kwargs)
@@ -301,7 +302,7 @@ class TestResuming:
                 raise Killed
             return merged
 
-        monkeypatch.setattr(import_staging, "merge", fatal)
+        monkeypatch.setattr(staging, "merge", fatal)
 
     def lease_over(self, made):
         Import.objects.filter(pk=made.pk).update(lease_until=database.now() - timedelta(seconds=1))
@@ -371,7 +372,7 @@ class TestResuming:
         made = load(rows_of(15), run=False)
         with monkeypatch.context() as patch:
             self.killed_after(patch, 0)
-            for _ in range(import_run.MAX_STARTS):
+            for _ in range(running.MAX_STARTS):
                 with pytest.raises(Killed):
                     imports.run(made.pk)
                 self.lease_over(made)
@@ -411,7 +412,7 @@ def in_threads(*calls):
 class TestAtOnce:
     @pytest.fixture(autouse=True)
     def _small_chunks(self, monkeypatch):
-        monkeypatch.setattr(import_run, "CHUNK_ROWS", 50)
+        monkeypatch.setattr(running, "CHUNK_ROWS", 50)
 
     def test_overlapping_files_do_not_deadlock(self, load, people):
         lines = rows_of(600).splitlines()[1:]
@@ -551,7 +552,7 @@ def test_the_sandbox_takes_numbers_of_fiction(load):
 
 
 def test_progress_is_told_after_every_chunk(load, monkeypatch):
-    monkeypatch.setattr(import_run, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(running, "CHUNK_ROWS", 10)
     made = load(rows_of(25), run=False)
     seen = []
     imports.run(made.pk, on_progress=seen.append)
@@ -573,9 +574,10 @@ KILLED_WORKER = """
 import sys
 import django
 django.setup()
-from campaigns import import_run, import_staging, imports
-import_run.CHUNK_ROWS = 10
-merge, calls = import_staging.merge, []
+from campaigns import imports
+from campaigns.imports import running, staging
+running.CHUNK_ROWS = 10
+merge, calls = staging.merge, []
 def stuck(*args, **kwargs):
     merged = merge(*args, **kwargs)
     calls.append(1)
@@ -583,13 +585,13 @@ def stuck(*args, **kwargs):
         print("in the third chunk", flush=True)
         sys.stdin.read()
     return merged
-import_staging.merge = stuck
+staging.merge = stuck
 imports.run(int(sys.argv[1]))
 """
 
 
 def test_survives_kill_minus_nine_inside_a_chunk(load, monkeypatch):
-    monkeypatch.setattr(import_run, "CHUNK_ROWS", 10)
+    monkeypatch.setattr(running, "CHUNK_ROWS", 10)
     made = load(rows_of(45) + f"{number(3)},again\n", run=False)
     database_url = urlsplit(os.environ["DATABASE_URL"])
     here = database_url._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
@@ -622,14 +624,14 @@ def test_looks_rows_up_by_their_key_whatever_the_statistics_say(load, tenant, pe
     database.execute("ANALYZE campaigns_recipient, campaigns_listmember, campaigns_seennumber")
     ids = {"tenant": tenant.pk + 1000, "list": people.pk + 1000, "source": 10**6, "now": database.now()}
     statements = (
-        import_staging._FIND_DUPLICATES,
-        import_staging._MERGE,
-        import_staging._ADD_MEMBERS,
-        import_staging._COUNT_SUPPRESSED,
+        staging._FIND_DUPLICATES,
+        staging._MERGE,
+        staging._ADD_MEMBERS,
+        staging._COUNT_SUPPRESSED,
     )
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(import_staging._BY_KEY)
-        cursor.execute(import_staging._STAGE)
+        cursor.execute(staging._BY_KEY)
+        cursor.execute(staging._STAGE)
         for sql in statements:
             cursor.execute(f"EXPLAIN {sql}", ids)
             plan = "\n".join(row[0] for row in cursor.fetchall())

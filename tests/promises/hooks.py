@@ -45,6 +45,4 @@ def stop(acme, number):
 
 def flights(dispatch_id):
     """The ledger's outcomes of a dispatch, by flight."""
-    return list(
-        Attempt.objects.filter(dispatch_id=dispatch_id).order_by("flight").values_list("outcome", flat=True)
-    )
+    return list(Attempt.objects.filter(dispatch_id=dispatch_id).order_by("flight").values_list("outcome", flat=True))

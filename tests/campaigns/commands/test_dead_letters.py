@@ -159,6 +159,7 @@ def test_names_what_does_not_exist(dead):
     assert problem
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -171,5 +172,5 @@ def test_names_what_does_not_exist(dead):
         ("--replay --all --good-for 99999", "--good-for: give 1 minute to 7 days"),
     ],
 )
-def test_is_refused(dead, line, said):
+def test_is_refused(acme, line, said):
     assert said in refused(f"dead_letters {line}")

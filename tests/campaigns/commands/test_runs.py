@@ -94,6 +94,7 @@ class TestLaunch:
         assert "is not finished after 0.01 s" in problem
         assert "`manage.py doctor`" in problem
 
+    @pytest.mark.django_db
     @pytest.mark.parametrize(
         ("line", "said"),
         [
@@ -174,6 +175,7 @@ class TestPause:
             ("acme spring extra", "run: name a run by its number, or as TENANT CAMPAIGN"),
         ],
     )
+    @pytest.mark.django_db
     @pytest.mark.parametrize("verb", ["pause", "resume"])
     def test_is_refused(self, acme, verb, scope, said):
         assert said in refused(f"{verb} {scope}")
@@ -301,6 +303,7 @@ class TestExplain:
         one = Dispatch.objects.of_run(started.pk).first()
         assert ask(f"explain {one.pk}")["next"].startswith("It waits until ")
 
+    @pytest.mark.django_db
     @pytest.mark.parametrize(
         ("line", "said"),
         [

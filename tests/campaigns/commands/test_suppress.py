@@ -40,6 +40,7 @@ def test_takes_numbers_that_could_not_be_texted_anyway(acme):
     assert ask("suppress acme acme +12025550123")["number"] == "+12025550123"
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("line", "said"),
     [

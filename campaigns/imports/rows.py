@@ -11,8 +11,8 @@ from json.encoder import encode_basestring
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from campaigns.csv_reader import FLAWS, Record
-from campaigns.import_columns import Columns, Field, FieldType
+from campaigns.imports.columns import Columns, Field, FieldType
+from campaigns.imports.csv_reader import FLAWS, Record
 from compliance import place
 from compliance.place import Place, ZoneSource
 from smsplatform.common import phone

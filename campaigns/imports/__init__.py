@@ -14,8 +14,8 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import Count
 
-from campaigns.import_options import Options, check_columns
-from campaigns.import_run import LEASE, Progress, progress, run
+from campaigns.imports.options import Options, check_columns
+from campaigns.imports.running import LEASE, Progress, progress, run
 from campaigns.models import Import, RecipientList, RefusedRow
 from campaigns.models.recipient import SeenNumber
 from smsplatform.common import database

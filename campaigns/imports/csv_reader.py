@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple
 
-from campaigns.csv_layout import Layout
+from campaigns.imports.csv_layout import Layout
 
 MAX_ROW_CHARS: Final = 65_536
 MAX_ROW_LINES: Final = 500

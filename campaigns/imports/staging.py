@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.db.backends.utils import CursorWrapper
 
-from campaigns.import_rows import Refused, Taken
+from campaigns.imports.rows import Refused, Taken
 from compliance.place import ZoneSource
 
 MAX_DETAIL: Final = 200

@@ -6,8 +6,8 @@ from typing import Any, Final, Self
 
 import phonenumbers
 
-from campaigns.csv_layout import DELIMITERS
-from campaigns.import_columns import NAMES, FieldType, normalised
+from campaigns.imports.columns import NAMES, FieldType, normalised
+from campaigns.imports.csv_layout import DELIMITERS
 from smsplatform.common.errors import InvalidInput
 
 _MAX_COLUMN_CHARS: Final = 200

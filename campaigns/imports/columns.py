@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from campaigns.csv_layout import Layout, UnreadableFileError
+from campaigns.imports.csv_layout import Layout, UnreadableFileError
 from smsplatform.common import phone
 
 MAX_FIELDS: Final = 100

@@ -13,12 +13,15 @@ from typing import Any, BinaryIO, Final
 import structlog
 from django.db import transaction
 
-from campaigns import csv_layout, import_columns, import_file, import_rows, import_staging
-from campaigns.csv_layout import Layout, UnreadableFileError
-from campaigns.csv_reader import Reader
-from campaigns.import_columns import Columns
-from campaigns.import_options import Options
-from campaigns.import_rows import Refused, Taken
+from campaigns.imports import columns as import_columns
+from campaigns.imports import csv_layout, staging
+from campaigns.imports import file as import_file
+from campaigns.imports import rows as import_rows
+from campaigns.imports.columns import Columns
+from campaigns.imports.csv_layout import Layout, UnreadableFileError
+from campaigns.imports.csv_reader import Reader
+from campaigns.imports.options import Options
+from campaigns.imports.rows import Refused, Taken
 from campaigns.models import Import, RefusedRow
 from campaigns.models.recipient import SeenNumber
 from compliance.data import npa
@@ -190,7 +193,7 @@ def _commit(source: Import, chunk: list[Taken | Refused], *, line: int, read_byt
     """Merge one chunk and move the cursor behind it, both or neither."""
     with database.cheap_commit() as cursor:
         now = _renew(source)
-        merged = import_staging.merge(
+        merged = staging.merge(
             cursor,
             [row for row in chunk if isinstance(row, Taken)],
             [row for row in chunk if isinstance(row, Refused)],
