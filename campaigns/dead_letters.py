@@ -113,9 +113,10 @@ def judged(ids: Sequence[uuid.UUID]) -> list[DeadLetter]:
     )
     return [
         DeadLetter(
-            *facts, refusal=_refusal(State(facts[4]), is_cancelled=is_cancelled, is_taken=is_taken or is_reported)
+            *row[:-3],
+            _refusal(State(row[4]), is_cancelled=row[-3], is_taken=row[-2] or row[-1]),
         )
-        for *facts, is_cancelled, is_taken, is_reported in found
+        for row in found
     ]
 
 

@@ -221,7 +221,7 @@ def _redis() -> Iterator[Finding]:
 
 
 def _workers() -> Iterator[Finding]:
-    answers: Mapping[str, list[dict[str, Any]]] = current_app.control.inspect(timeout=_LISTENING).active_queues() or {}
+    answers = current_app.control.inspect(timeout=_LISTENING).active_queues() or {}
     listening = {queue["name"] for queues in answers.values() for queue in queues}
     prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("global_keyprefix", "")
     for queue in settings.QUEUES:

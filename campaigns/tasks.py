@@ -3,7 +3,7 @@
 Queues: `<lane>.sql` and `<lane>.http` for the stages, `control` for ticks, `events` for webhooks, `imports`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -69,6 +69,11 @@ def hand_out(lane: str) -> int:
     fence.remember_database()
     with transaction.atomic():
         leased = scheduling.claim_due_batches(lane, now)
+    return start_chains(leased)
+
+
+def start_chains(leased: Sequence[Leased]) -> int:
+    """Publish the chains of leased batches; a broker that is away costs one try, and the leases are given back."""
     for place, batch in enumerate(leased):
         try:
             _start(batch)

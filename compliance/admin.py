@@ -19,6 +19,7 @@ _E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 class SuppressionForm(TenantForm):
     """A suppression typed by a person: of one brand, or by superusers, of the whole platform."""
 
+    number = forms.CharField(max_length=60, help_text="With the country code, like +12025550123.")
     category = forms.ChoiceField(
         choices=[("", "every category"), *Category.choices()], required=False, help_text="What is not to be sent."
     )
@@ -59,7 +60,9 @@ class SuppressionAdmin(BigTableAdmin):
         written = ("brand", "number", "category", "reason")
         if obj is not None:
             return ((None, {"fields": ("scope", *written, *self.readonly_fields)}),)
-        return ((None, {"fields": written, "description": "It holds from the moment you save it, and is never deleted."}),)
+        return (
+            (None, {"fields": written, "description": "It holds from the moment you save it, and is never deleted."}),
+        )
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)

@@ -47,7 +47,9 @@ class AccountForm(TenantForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        given = {name.removeprefix(_PREFIX): value for name, value in cleaned.items() if name.startswith(_PREFIX) and value}
+        given = {
+            name.removeprefix(_PREFIX): value for name, value in cleaned.items() if name.startswith(_PREFIX) and value
+        }
         self.instance.provider = self.provider_slug
         tenant = cleaned.get("tenant")
         if tenant is not None:
@@ -129,13 +131,20 @@ class ProviderAccountAdmin(VerbsAdmin):
         form = type("AccountForm", (AccountForm,), {**own, "provider_slug": provider})
         return super().get_form(request, obj, change, **{"form": form, **kwargs})
 
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
         if self._provider(request):
             return super().add_view(request, form_url, extra_context)
         choices = [(slug, adapter.title) for slug, adapter in ADAPTERS.items()]
-        context = {**self.admin_site.each_context(request), "title": "Add provider account", "choices": choices, "opts": self.opts}
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Add provider account",
+            "choices": choices,
+            "opts": self.opts,
+        }
         return TemplateResponse(request, "admin/providers/provideraccount/choose_provider.html", context)
 
     @staticmethod

@@ -11,6 +11,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.helpers import ActionForm
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -86,7 +87,9 @@ def _launch_inputs(_request: HttpRequest, campaign: Campaign) -> SafeString:
     key = format_html('<input type="hidden" name="launch_key" value="{}">', launch_key())
     if not _live_runs(campaign).exists():
         return key
-    question = format_html('<label><input type="checkbox" name="again" value="1" required> text everybody once more</label>')
+    question = format_html(
+        '<label><input type="checkbox" name="again" value="1" required> text everybody once more</label>'
+    )
     return format_html("{}{}", key, question)
 
 
@@ -130,7 +133,11 @@ class CampaignAdmin(VerbsAdmin):
         Verb("pause", "Pause the latest run", _on_latest(launch.pause, "is paused"), _is_latest("active")),
         Verb("resume", "Resume the latest run", _on_latest(launch.resume, "goes on"), _is_latest("paused")),
         Verb(
-            "cancel", "Cancel the latest run", _on_latest(launch.cancel, "is cancelled"), _is_latest("live"), is_grave=True
+            "cancel",
+            "Cancel the latest run",
+            _on_latest(launch.cancel, "is cancelled"),
+            _is_latest("live"),
+            is_grave=True,
         ),
     )
     fieldsets = (
@@ -145,7 +152,13 @@ class CampaignAdmin(VerbsAdmin):
         (
             "When",
             {
-                "fields": ("schedule", "send_at", ("local_at", "past_policy"), ("crontab", "crontab_clock"), "time_field"),
+                "fields": (
+                    "schedule",
+                    "send_at",
+                    ("local_at", "past_policy"),
+                    ("crontab", "crontab_clock"),
+                    "time_field",
+                ),
                 "description": "Launching starts it; only the fields of the chosen schedule count. "
                 "Nobody is texted outside the brand's hours.",
             },
@@ -155,8 +168,6 @@ class CampaignAdmin(VerbsAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        from django.db.models import Exists, OuterRef
-
         return super().get_queryset(request).annotate(has_runs=Exists(Run.objects.filter(campaign=OuterRef("pk"))))
 
     def page_context(self, _request: HttpRequest, row: Campaign) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from campaigns.states import State
 from compliance.models import Permit
 from providers.models import ProviderAccount
 from smsplatform.common import database
+from smsplatform.common.errors import Conflict
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
 from smsplatform.tenancy.admin_scope import Facts, actor_of, scope_of
 from smsplatform.tenancy.admin_verbs import Verb, VerbsAdmin
@@ -79,14 +80,14 @@ class RunFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         asked = self.value()
         if asked is not None:
-            return queryset.of_run(int(asked)) if asked.isdigit() and len(asked) < _TOO_LONG else queryset.none()
+            return queryset.of_run(int(asked)) if asked.isdecimal() and len(asked) <= _LONGEST_ID else queryset.none()
         if request.GET.get("q", "").strip():
             return queryset
         run = _visible_runs(request, None).first()
         return queryset.of_run(run.pk) if run is not None else queryset.none()
 
 
-_TOO_LONG: Final = 19  # more digits than an id has
+_LONGEST_ID: Final = 19  # digits of a 63-bit number
 
 
 def _visible_runs(request: HttpRequest, model_admin: Any) -> QuerySet[Run]:
@@ -136,7 +137,16 @@ def _text(dispatch: Dispatch) -> SafeString:
 class DispatchAdmin(Facts, VerbsAdmin, BigTableAdmin):
     """One message to one person."""
 
-    list_display = ("id", "number", "state", "reason", instant("due_at"), instant("not_before"), instant("accepted_at"), "posts")
+    list_display = (
+        "id",
+        "number",
+        "state",
+        "reason",
+        instant("due_at"),
+        instant("not_before"),
+        instant("accepted_at"),
+        "posts",
+    )
     list_filter = (RunFilter, StateFilter)
     search_fields = ("id",)
     search_help_text = "A whole number, like +12025550123, or a whole id. Without a search, one run is shown."
@@ -144,7 +154,10 @@ class DispatchAdmin(Facts, VerbsAdmin, BigTableAdmin):
     readonly_fields = (_person, _run, _text)
     fieldsets = (
         (None, {"fields": (_person, _run, "brand", "state", "reason", "detail", _text, "segments")}),
-        ("Times", {"fields": ("due_at", "expires_at", "not_before", "good_until", "accepted_at", "settled_at", "changed_at")}),
+        (
+            "Times",
+            {"fields": ("due_at", "expires_at", "not_before", "good_until", "accepted_at", "settled_at", "changed_at")},
+        ),
         ("More", {"fields": ("id", "flight", "posts", "account_id", "zones", "resend_of"), "classes": ("collapse",)}),
     )
 
@@ -176,7 +189,9 @@ class DispatchAdmin(Facts, VerbsAdmin, BigTableAdmin):
 
 def _history(row: Dispatch) -> list[Table]:
     attempts = Attempt.objects.filter(dispatch_id=row.pk).order_by("flight")
-    accounts = dict(ProviderAccount.objects.filter(pk__in=[one.account_id for one in attempts]).values_list("pk", "name"))
+    accounts = dict(
+        ProviderAccount.objects.filter(pk__in=[one.account_id for one in attempts]).values_list("pk", "name")
+    )
     receipts = Receipt.objects.filter(dispatch_id=row.pk).order_by("pk")[:_ROWS_SHOWN]
     replies = Reply.objects.filter(brand=row.brand_id, number=row.number, received_at__gte=row.due_at).order_by("pk")
     links = list(Link.objects.filter(dispatch_id=row.pk).order_by("position"))
@@ -204,7 +219,7 @@ def _history(row: Dispatch) -> list[Table]:
         Table(
             "Replies since then",
             ("received (UTC)", "text", "opt-out"),
-            [(one.received_at, link("campaigns_reply", one.pk, one.text or "(empty)"), shown_yes(one.is_opt_out)) for one in replies[:_ROWS_SHOWN]],
+            [(one.received_at, link("campaigns_reply", one.pk, one.text or "(empty)"), one.is_opt_out) for one in replies[:_ROWS_SHOWN]],
         ),
         Table(
             "Links",
@@ -224,17 +239,10 @@ def _history(row: Dispatch) -> list[Table]:
     ]  # fmt: skip
 
 
-def shown_yes(value: object) -> str:
-    """Return yes, or nothing."""
-    return "yes" if value else ""
-
-
 def _replay(request: HttpRequest, row: Trouble) -> str:
     done = dead_letters.replay([row.dispatch_id], now=database.now(), actor=actor_of(request))
     if done.moved:
         return f"{row.dispatch_id} starts again, with all checks."
-    from smsplatform.common.errors import Conflict
-
     raise Conflict(next(iter(done.why), "it is gone"))
 
 
@@ -257,5 +265,8 @@ class TroubleAdmin(Facts, VerbsAdmin, BigTableAdmin):
     verbs = (Verb("replay", "Replay", _replay, lambda row: row.kind == State.DEAD),)
 
     def page_context(self, _request: HttpRequest, row: Trouble) -> dict[str, Any]:
-        rows = [(one.number, one.reason, one.detail, one.tries, one.refusal or "may be replayed") for one in dead_letters.judged([row.pk])]
+        rows = [
+            (one.number, one.reason, one.detail, one.tries, one.refusal or "may be replayed")
+            for one in dead_letters.judged([row.pk])
+        ]
         return {"tables": [Table("The message", ("number", "reason", "detail", "tries", "replay"), rows)]}

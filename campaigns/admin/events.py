@@ -38,7 +38,15 @@ def _dispatch(receipt: Receipt) -> SafeString:
 class RawEventAdmin(Facts, BigTableAdmin):
     """Verified webhook requests as they came."""
 
-    list_display = ("id", instant("received_at"), _account, "method", instant("applied_at"), instant("retry_at"), "flaw")
+    list_display = (
+        "id",
+        instant("received_at"),
+        _account,
+        "method",
+        instant("applied_at"),
+        instant("retry_at"),
+        "flaw",
+    )
     list_select_related = ("account",)
     list_filter = (("applied_at", admin.EmptyFieldListFilter),)
     ordering = ("-pk",)
@@ -73,4 +81,16 @@ class ReplyAdmin(Facts, BigTableAdmin):
     ordering = ("-pk",)
     newest = 100_000
     readonly_fields = (_account, _raw)
-    fields = ("number", "to", "brand", "text", "media", "is_opt_out", "received_at", "tidied_at", "provider_id", _account, _raw)
+    fields = (
+        "number",
+        "to",
+        "brand",
+        "text",
+        "media",
+        "is_opt_out",
+        "received_at",
+        "tidied_at",
+        "provider_id",
+        _account,
+        _raw,
+    )

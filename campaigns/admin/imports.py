@@ -179,12 +179,17 @@ class ImportAdmin(VerbsAdmin):
         reasons = [(reason, "yes" if is_taken else "no", count) for reason, is_taken, count in imports.reasons(row)]
         overview = format_html(
             "{}<p><b>{} %</b> of the file read, {} rows. {}</p>",
-            bar({"sending": int(share * 10), "queued": 1000 - int(share * 10)}) if share < _WHOLE else bar({"accepted": 1}),
+            bar({"sending": int(share * 10), "queued": 1000 - int(share * 10)})
+            if share < _WHOLE
+            else bar({"accepted": 1}),
             share,
             f"{row.rows_read:,}",
             self._errors_link(row) if reasons else "",
         )
-        tables = [Table("Rows", ("what", "rows"), counts), Table("Refusals and remarks", ("reason", "taken", "rows"), reasons)]
+        tables = [
+            Table("Rows", ("what", "rows"), counts),
+            Table("Refusals and remarks", ("reason", "taken", "rows"), reasons),
+        ]
         return {"overview": overview, "tables": tables}
 
     @staticmethod
@@ -206,5 +211,3 @@ class RefusedRowAdmin(Facts, BigTableAdmin):
     ordering = ("-pk",)
     newest = 100_000
     fields = ("source", "line", "reason", "is_taken", "detail")
-
-

@@ -19,6 +19,7 @@ from smsplatform.tenancy.models import Role, Tenant, check_zone
 class RecipientForm(TenantForm):
     """A person typed by hand: the number is read and the zones are found as in an import."""
 
+    number = forms.CharField(max_length=60, help_text="As people write it; stored like +12025550123.")
     zone = forms.CharField(
         required=False,
         validators=[check_zone],
@@ -91,7 +92,9 @@ class RecipientListAdmin(TenantScopedAdmin):
         is_list = getattr(request.resolver_match, "url_name", "") == "campaigns_recipientlist_changelist"
         return queryset.annotate(people=Count("members")) if is_list else queryset
 
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[Any], dict[Any, int], set[Any], list[Any]]:
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, int], set[Any], list[Any]]:
         """Count the members instead of listing them: a list may have millions."""
         rows = list(objs)
         forbidden = {str(self.opts.verbose_name) for row in rows if not self.has_delete_permission(request, row)}

@@ -44,7 +44,9 @@ class Table:
     @property
     def cells(self) -> list[list[tuple[Any, bool]]]:
         """Return each cell with whether it is a number."""
-        return [[(shown(cell), isinstance(cell, int)) for cell in row] for row in self.rows]
+        return [
+            [(shown(cell), isinstance(cell, int) and not isinstance(cell, bool)) for cell in row] for row in self.rows
+        ]
 
 
 def shown(value: object) -> object:
@@ -72,7 +74,9 @@ def bar(totals: Mapping[str, int]) -> SafeString:
     """Return the totals as one bar: what is taken first, then what moves, then what ended otherwise."""
     everything = sum(totals.values())
     if not everything:
-        return format_html('<svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img">{}</svg>', _part(0, 100, "#eceff1", ""))
+        return format_html(
+            '<svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img">{}</svg>', _part(0, 100, "#eceff1", "")
+        )
     parts, start = [], 0.0
     for state, colour in _COLOURS.items():
         width = 100 * totals.get(state, 0) / everything

@@ -242,7 +242,9 @@ def _switch(*, is_sending: bool) -> Any:
             )
             verb = "sending.started" if is_sending else "sending.stopped"
             audit.record(actor=actor_of(request), verb=verb, target="installation")
-        return "Sending is on." if is_sending else "Sending is off: nothing more goes out, what is in the air is settled."
+        return (
+            "Sending is on." if is_sending else "Sending is off: nothing more goes out, what is in the air is settled."
+        )
 
     return do
 

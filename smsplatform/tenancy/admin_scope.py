@@ -251,7 +251,9 @@ class TenantScopedAdmin(_Scoped, ModelAdmin):
             return super().get_form(request, obj, change=change, **kwargs)
         base = kwargs.pop("form", self.form)
         only = None if obj is not None else scope_of(request).only_tenant(self.add_role)
-        return super().get_form(request, obj, change=change, form=type(base.__name__, (base,), {"only_tenant": only}), **kwargs)
+        return super().get_form(
+            request, obj, change=change, form=type(base.__name__, (base,), {"only_tenant": only}), **kwargs
+        )
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = tuple(super().get_list_display(request))

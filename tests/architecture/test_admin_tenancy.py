@@ -241,7 +241,11 @@ def test_autocompletes_no_foreign_row(model, manager, own, foreign):
         if field.is_relation and field.related_model in foreign.of:
             its = foreign.of[field.related_model]
             for term in ("", "zebra", getattr(its, "number", "zebra")):
-                where = {"app_label": model._meta.app_label, "model_name": model._meta.model_name, "field_name": field.name}
+                where = {
+                    "app_label": model._meta.app_label,
+                    "model_name": model._meta.model_name,
+                    "field_name": field.name,
+                }
                 response = manager.get(reverse("admin:autocomplete"), {**where, "term": term})
                 assert response.status_code in {200, 403, 404}
                 if response.status_code == 200:
@@ -276,7 +280,9 @@ def test_no_page_of_a_foreign_row_opens_or_works(model, owner, own, foreign):
             args = {row_id: quote(row.pk)} | ({"verb": verb} if verb else {})
             address = reverse(f"admin:{name}", kwargs=args)
             for ask in (owner.get, owner.post):
-                response = ask(address, {"post": "yes", "name": "taken over", "launch_key": "2026-01-01T00:00:00Z-00000000"})
+                response = ask(
+                    address, {"post": "yes", "name": "taken over", "launch_key": "2026-01-01T00:00:00Z-00000000"}
+                )
                 assert response.status_code in {302, 403, 404, 405}, address
                 assert [mark for mark in foreign.show_in(response) if mark not in address] == []
                 if response.status_code == 302:
@@ -336,7 +342,9 @@ def test_a_person_without_a_tenant_sees_nothing(model, client, own):
 def test_what_is_above_tenants_is_closed_to_owners(model, owner):
     assert owner.get(url(model, "changelist")).status_code == 403
     assert owner.get(url(model, "add")).status_code == 403
-    assert re.search(rf"/{model._meta.app_label}/{model._meta.model_name}/", owner.get("/admin/").content.decode()) is None
+    assert (
+        re.search(rf"/{model._meta.app_label}/{model._meta.model_name}/", owner.get("/admin/").content.decode()) is None
+    )
 
 
 @each_model
@@ -350,7 +358,9 @@ def test_secrets_cannot_be_asked_for_by_filtering(model, manager, own, foreign):
 def test_a_superuser_opens_every_page(model, admin_client, own, foreign):
     assert admin_client.get(url(model, "changelist")).status_code == 200
     added = admin_client.get(url(model, "add"), {"provider": "simulator"})
-    assert added.status_code == (200 if admin.site.get_model_admin(model).has_add_permission(added.wsgi_request) else 403)
+    assert added.status_code == (
+        200 if admin.site.get_model_admin(model).has_add_permission(added.wsgi_request) else 403
+    )
     row = foreign.of.get(model) or (Installation.objects.get() if model is Installation else None)
     if row is not None:
         listed = admin_client.get(url(model, "changelist"), {"q": str(row.pk)} if model is Dispatch else {})

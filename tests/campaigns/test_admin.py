@@ -229,7 +229,7 @@ class TestRuns:
 
         def statements(key):
             acme.run(campaign, key=key)
-            with CaptureQueriesContext(connection, ) as queries:
+            with CaptureQueriesContext(connection) as queries:
                 manager.get(address("run_changelist"))
             return len(queries)
 
@@ -277,7 +277,7 @@ class TestDispatches:
         for sql in asked:
             assert "COUNT(" not in sql.upper()
             assert '"campaigns_dispatch"."id" >=' in sql
-            assert "LIMIT" in sql
+        assert "LIMIT 51" in asked[0]
 
     def test_have_pages_without_a_count(self, manager, acme, monkeypatch):
         from campaigns.admin.dispatches import DispatchAdmin
@@ -303,7 +303,9 @@ class TestDispatches:
             code="abc", host="h", tenant=acme.tenant, dispatch_id=dispatch.pk, position=0,
             destination="http://shop.example", created_at=now, expires_at=now,
         )  # fmt: skip
-        Click.objects.create(tenant=acme.tenant, code="abc", dispatch_id=dispatch.pk, method="GET", user_agent="Robot 1")
+        Click.objects.create(
+            tenant=acme.tenant, code="abc", dispatch_id=dispatch.pk, method="GET", user_agent="Robot 1"
+        )
         text = manager.get(address("dispatch_change", dispatch.pk)).content.decode()
         for word in ("quiet_hours@1", "Next look at", "overloaded", "http://shop.example", "Robot 1", person.number):
             assert word in text
@@ -394,12 +396,20 @@ class TestImports:
 
 class TestPeople:
     def test_are_read_like_an_import(self, manager, acme):
-        data = {"number": "(212) 736-5000", "zone": "", "fields": '{"first_name": "Ana"}', "send_at_0": "", "send_at_1": ""}
+        data = {
+            "number": "(212) 736-5000",
+            "zone": "",
+            "fields": '{"first_name": "Ana"}',
+            "send_at_0": "",
+            "send_at_1": "",
+        }
         assert manager.post(address("recipient_add"), data).status_code == 302
         person = Recipient.objects.get()
         assert (person.number, person.country, person.zones) == ("+12127365000", "US", "America/New_York")
         assert "number" in errors(manager.post(address("recipient_add"), {**data, "number": "12"}))
-        assert "zone" in errors(manager.post(address("recipient_add"), {**data, "number": "2127365001", "zone": "Mars"}))
+        assert "zone" in errors(
+            manager.post(address("recipient_add"), {**data, "number": "2127365001", "zone": "Mars"})
+        )
         assert errors(manager.post(address("recipient_add"), data))
 
     def test_keep_a_told_zone_when_something_else_changes(self, manager, acme):
@@ -442,12 +452,20 @@ def test_suppressions_are_added_and_never_taken_back(manager, acme):
     data = {"brand": acme.brand.pk, "number": "+1 (212) 555-1234", "category": "", "reason": "asked on the phone"}
     assert manager.post(add, data).status_code == 302
     stored = Suppression.objects.get()
-    assert (stored.number, stored.scope, stored.tenant, stored.source) == ("+12125551234", "brand", acme.tenant, "admin")
+    assert (stored.number, stored.scope, stored.tenant, stored.source) == (
+        "+12125551234",
+        "brand",
+        acme.tenant,
+        "admin",
+    )
     assert errors(manager.post(add, data))
     assert "brand" in errors(manager.post(add, {**data, "brand": ""}))
     page = reverse("admin:compliance_suppression_change", args=[stored.pk])
     assert manager.post(page, {**data, "number": "+12125550000"}).status_code == 403
-    assert manager.post(reverse("admin:compliance_suppression_delete", args=[stored.pk]), {"post": "yes"}).status_code == 403
+    assert (
+        manager.post(reverse("admin:compliance_suppression_delete", args=[stored.pk]), {"post": "yes"}).status_code
+        == 403
+    )
 
 
 def test_superusers_suppress_a_number_everywhere(admin_client):

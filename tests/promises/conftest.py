@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-
 from django.db.backends.postgresql.operations import DatabaseOperations
 
 from campaigns import sending, tasks

@@ -10,10 +10,11 @@ from django.test import Client
 from campaigns import sending
 from campaigns.models import Attempt
 
+SECRET = "secret"
 _ids = itertools.count(1)
 
 
-def call(acme, *events, secret="secret"):
+def call(acme, *events, secret=SECRET):
     """Post these events to the account's webhook and return the answer's status."""
     body = json.dumps({"events": events}).encode()
     signature = hmac.new(secret.encode(), b"1." + body, hashlib.sha256).hexdigest()

@@ -9,7 +9,7 @@ from campaigns import launch, receipts, recovery, scheduling, sending, tasks
 from campaigns.models import Batch, Dispatch, RawEvent
 from campaigns.states import OPEN, State
 from providers import delivery
-from providers.adapters.base import Message, Outcome, Result
+from providers.adapters.base import Outcome, Result
 from providers.delivery import Air, Answer
 from smsplatform.common import database
 from tests import world
@@ -223,8 +223,6 @@ def test_a_worker_that_dies_on_a_row_again_and_again_does_not_take_it_along(acme
     run = acme.run()
     for _ in range(60):
         Batch.objects.filter(phase="leased").update(lease_until=database.now() - timedelta(seconds=1))
-            from campaigns import recovery
-
         recovery.end_leases(database.now())
         Batch.objects.filter(phase="waiting").update(due_at=database.now())
         with transaction.atomic():

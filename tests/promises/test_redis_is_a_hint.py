@@ -17,7 +17,6 @@ from smsplatform.common import database, redis
 from tests import world
 from tests.promises import sound
 from tests.promises.aftermath import heal, run_until_settled
-from tests.promises.conftest import TOKEN
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -137,7 +136,7 @@ if sys.argv[1] == "webhook":
     from campaigns import webhooks
     webhooks._nudge()
 else:
-    tasks._start(Leased(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), "bulk"))
+    tasks.start_chains([Leased(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), "bulk")])
 print(time.monotonic() - began)
 """
 

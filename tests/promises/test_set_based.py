@@ -4,8 +4,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from campaigns import launch, notifications, receipts, recovery, replies, scheduling, sending
-from campaigns.models import Batch, Dispatch, RawEvent
+from campaigns import launch, notifications, receipts, recovery, replies, sending
+from campaigns.models import Batch, Dispatch
 from campaigns.states import State
 from compliance import suppression
 from compliance.policy import Category

@@ -1,12 +1,11 @@
 """P6: the webhook stores the suppression before it answers, and from then on nothing is handed to a provider."""
 
 import time
-from datetime import timedelta
 
 import pytest
 
 from campaigns import notifications, pipeline, receipts, replies, sending
-from campaigns.models import Batch, Dispatch, RawEvent, Reply
+from campaigns.models import Dispatch, RawEvent, Reply
 from campaigns.states import State
 from compliance import suppression
 from compliance.models import Permit, Suppression
@@ -18,7 +17,7 @@ from tests import world
 from tests.promises import hooks, sound
 from tests.promises.aftermath import Abandoned, run_until_settled
 from tests.promises.conftest import TOKEN
-from tests.promises.together import Gate, Job, elsewhere, gated, together, until
+from tests.promises.together import Gate, Job, elsewhere, gated, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

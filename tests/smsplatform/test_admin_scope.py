@@ -98,7 +98,9 @@ class TestWhatARowPointsTo:
         join(person, acme.tenant, Role.MANAGER)
         join(person, zebra.tenant, Role.MANAGER)
         data = {**self.data(acme.brand, zebra.account), "tenant": acme.tenant.pk}
-        assert errors(client.post(address("providers_sender_add"), data)) == {"account": ["This belongs to another tenant."]}
+        assert errors(client.post(address("providers_sender_add"), data)) == {
+            "account": ["This belongs to another tenant."]
+        }
 
     def test_is_of_the_same_tenant_for_superusers(self, admin_client, acme, zebra):
         data = {**self.data(zebra.brand, acme.account), "tenant": acme.tenant.pk}
@@ -120,7 +122,9 @@ class TestInlines:
 
     def test_add_rows_of_the_same_tenant(self, client, person, acme):
         join(person, acme.tenant, Role.MANAGER)
-        data = self.data(acme.account, brand=acme.brand.pk, address="+18885559999", position="1", account=acme.account.pk)
+        data = self.data(
+            acme.account, brand=acme.brand.pk, address="+18885559999", position="1", account=acme.account.pk
+        )
         assert client.post(address("providers_provideraccount_change", acme.account.pk), data).status_code == 302
         assert Sender.objects.get(address="+18885559999").tenant == acme.tenant
 
@@ -147,7 +151,9 @@ class TestInlines:
 
     def test_offer_no_foreign_choice(self, client, person, acme, zebra):
         join(person, acme.tenant, Role.MANAGER)
-        data = self.data(acme.account, brand=zebra.brand.pk, address="+18885559999", position="1", account=acme.account.pk)
+        data = self.data(
+            acme.account, brand=zebra.brand.pk, address="+18885559999", position="1", account=acme.account.pk
+        )
         response = client.post(address("providers_provideraccount_change", acme.account.pk), data)
         assert "brand" in response.context["inline_admin_formsets"][0].formset.errors[0]
 
@@ -177,7 +183,9 @@ class TestRoles:
         membership = join(person, acme.tenant, Role.MANAGER)
         own = address("tenancy_membership_change", membership.pk)
         assert client.post(own, {"role": "owner"}).status_code == 403
-        assert client.post(address("tenancy_membership_add"), {"email": person.email, "role": "owner"}).status_code == 403
+        assert (
+            client.post(address("tenancy_membership_add"), {"email": person.email, "role": "owner"}).status_code == 403
+        )
 
     def test_owners_give_roles_by_address_but_none_to_themselves(self, client, person, acme, zebra):
         own = join(person, acme.tenant, Role.OWNER)
@@ -259,7 +267,9 @@ def test_the_switch_is_the_superusers(admin_client, client, acme):
 
 def test_a_key_is_shown_once(client, person, acme):
     join(person, acme.tenant, Role.MANAGER)
-    response = client.post(address("tenancy_apikey_add"), {"name": "shop", "is_active": "on", "scopes": "send"}, follow=True)
+    response = client.post(
+        address("tenancy_apikey_add"), {"name": "shop", "is_active": "on", "scopes": "send"}, follow=True
+    )
     [shown] = [str(message) for message in response.context["messages"] if "token" in str(message)]
     token = next(word for word in shown.split() if word.startswith("fs_"))
     key = ApiKey.objects.get(name="shop")

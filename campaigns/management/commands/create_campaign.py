@@ -92,6 +92,7 @@ class Command(OperatorCommand):
                 audit.record(actor=options["actor"], verb="campaign.created", target=campaign, tenant=tenant)
             else:
                 _check_same_lists(campaign, lists, minus)
+        next_at = _next(campaign, now)
         data = {
             "tenant": tenant.slug,
             "brand": brand.slug,
@@ -101,12 +102,10 @@ class Command(OperatorCommand):
             "category": campaign.category,
             "lists": [each.name for each in lists],
             "minus_lists": [each.name for each in minus],
-            "next_at": _next(campaign, now),
+            "next_at": next_at,
             "made": is_new,
         }
-        return Answer(
-            data, [made("campaign", campaign.name, is_new=is_new), _what_next(campaign, tenant, data["next_at"])]
-        )
+        return Answer(data, [made("campaign", campaign.name, is_new=is_new), _what_next(campaign, tenant, next_at)])
 
 
 def _when(options: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def _access(options: dict[str, Any]) -> Dispatch:
     if len(words) != 1 or options["run"]:
         raise InvalidInput("give the message's id, or a run and --number")
     try:
-        dispatch = Dispatch.objects.filter(pk=uuid.UUID(words[0])).first()
+        dispatch: Dispatch | None = Dispatch.objects.filter(pk=uuid.UUID(words[0])).first()
     except ValueError:
         raise InvalidInput(
             f"{words[0]!r} is no message's id; give one, or a run and --number", field="dispatch"
@@ -67,7 +67,7 @@ def _access(options: dict[str, Any]) -> Dispatch:
 def _in_run(run: Run, text: str) -> Dispatch:
     read = phone.parse(text, countries=run.tenant.allowed_countries, sandbox=True, known_npas=npa.COUNTRY)
     number = read.e164 if isinstance(read, phone.Number) else text.strip()
-    found = Dispatch.objects.of_run(run.pk).filter(number=number).first()
+    found: Dispatch | None = Dispatch.objects.of_run(run.pk).filter(number=number).first()
     if found is None:
         raise NotFound(
             f"run {run.pk} has no message to {number}; was the person on its lists at launch?", field="number"

@@ -158,7 +158,7 @@ def test_finds_imports_that_nobody_runs(acme):
 
 @pytest.mark.parametrize("kind", ["dead", "unknown"])
 def test_counts_what_is_in_trouble(acme, kind):
-    Trouble.objects.create(tenant=acme.tenant, kind=kind, since=database.now() - timedelta(hours=5))
+    Trouble.objects.create(tenant=acme.tenant, kind=kind, since=database.now() - timedelta(hours=5, minutes=5))
     assert (found(f"{kind} messages").level, found(f"{kind} messages").told) == (Level.WARN, "1, the oldest for 5 h")
 
 
