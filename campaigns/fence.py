@@ -23,8 +23,9 @@ class Fence:
 
 # R54: a restored dump or a promoted copy has another identity, and claims are missing from it.
 IDENTITY = (
-    "(SELECT system_identifier || ':' || (SELECT oid FROM pg_database WHERE datname = current_database())"
-    " FROM pg_control_system())"
+    "(SELECT s.system_identifier || ':' || c.timeline_id || ':'"
+    " || (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " FROM pg_control_system() s, pg_control_checkpoint() c)"
 )
 IS_COPY = f"(i.identity <> '' AND i.identity <> {IDENTITY})"
 

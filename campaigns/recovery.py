@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
+from django.db.models import Q
 
 from campaigns.models import Dispatch, Run
 from campaigns.states import State
@@ -37,7 +38,8 @@ def half_made_runs(now: datetime) -> list[int]:
 def settle_for_good(now: datetime) -> int:
     """Mark what nothing will change by itself any more; return how many rows.
 
-    Unknowns past their deadline stay unknown, accepted ones past the report horizon stay accepted. A run is settled
+    Unknowns past their deadline stay unknown, accepted ones past the report horizon stay accepted, the dead wait for
+    an operator. A run is settled
     when all of its dispatches are.
     """
     settled = execute(
@@ -52,9 +54,8 @@ def settle_for_good(now: datetime) -> int:
     old = Run.objects.filter(settled_at=None, materialised_at__isnull=False, launched_at__lte=horizon)
     for run in old.order_by("launched_at")[:_RUNS_AT_ONCE]:
         rows = Dispatch.objects.of_run(run.pk).filter(settled_at=None)
-        settled += rows.filter(state__in=(State.ACCEPTED, State.UNDELIVERED), accepted_at__lte=horizon).update(
-            settled_at=now
-        )
+        taken = Q(state__in=(State.ACCEPTED, State.UNDELIVERED), accepted_at__lte=horizon)
+        settled += rows.filter(taken | Q(state=State.DEAD)).update(settled_at=now)
         if not rows.exists():
             Run.objects.filter(pk=run.pk).update(settled_at=now)
     return settled

@@ -1,7 +1,7 @@
 """Every setting, from the environment (twelve-factor). `manage.py doctor` prints what is missing.
 
 Without DATABASE_URL and REDIS_URL the entry points (manage.py, Celery, the web server, pytest) start the embedded
-services first and fill the environment in; see smsplatform/embedded.py. Nothing else differs.
+services first and fill the environment in; see smsplatform/embedded. Nothing else differs.
 """
 
 from datetime import timedelta

@@ -102,7 +102,7 @@ class CampaignActionForm(ActionForm):
 @admin.display(description="latest run")
 def _latest_run(campaign: Campaign) -> Any:
     run = campaign.runs.order_by("-id").first() if campaign.has_runs else None  # type: ignore[attr-defined]
-    return link("campaigns_run", run.pk, f"{run.launched_at:%F %H:%M}") if run else "–"
+    return link("campaigns_run", run.pk, f"{run.launched_at:%F %H:%M}") if run else "none"
 
 
 @admin.display(description="when")
@@ -129,7 +129,7 @@ class CampaignAdmin(VerbsAdmin):
     autocomplete_fields = ("brand", "template", "lists", "minus_lists")
     readonly_fields = ("created_at", "fired_until")
     verbs = (
-        Verb("launch", "Launch", _launch, extra=_launch_inputs),
+        Verb("launch", "Launch", _launch, inputs=_launch_inputs),
         Verb("pause", "Pause the latest run", _on_latest(launch.pause, "is paused"), _is_latest("active")),
         Verb("resume", "Resume the latest run", _on_latest(launch.resume, "goes on"), _is_latest("paused")),
         Verb(

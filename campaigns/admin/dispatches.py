@@ -38,7 +38,8 @@ _MEANINGS: Final = {
     State.HELD: "It waits, and is checked again.",
     State.ACCEPTED: "The provider took it; no delivery report yet.",
     State.UNDELIVERED: "The provider took it and reported that it could not be delivered.",
-    State.UNKNOWN: "The provider may or may not have taken it. It is never sent again by itself; a receipt or its deadline settles it.",
+    State.UNKNOWN: "The provider may or may not have taken it. "
+    "It is never sent again by itself; a receipt or its deadline settles it.",
     State.DEAD: "It gave up. An operator may replay it where every try is proven untaken.",
     State.DELIVERED: "It was delivered.",
     State.REJECTED: "The provider refused it for good.",

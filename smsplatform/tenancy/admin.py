@@ -117,7 +117,7 @@ class TenantAdmin(OperatorsWrite, VerbsAdmin):
         ("State", {"fields": (pause_state, "created_at")}),
     )
     readonly_fields = (pause_state, "created_at")
-    prepopulated_fields = {"slug": ("name",)}
+    prepopulated_fields: ClassVar[dict[str, Any]] = {"slug": ("name",)}
     verbs = (replace(PAUSE, role=Role.OWNER), replace(RESUME, role=Role.OWNER))
 
 
@@ -134,7 +134,7 @@ class BrandAdmin(VerbsAdmin):
         ("State", {"fields": (pause_state, "created_at")}),
     )
     readonly_fields = (pause_state, "created_at")
-    prepopulated_fields = {"slug": ("name",)}
+    prepopulated_fields: ClassVar[dict[str, Any]] = {"slug": ("name",)}
     verbs = (PAUSE, RESUME)
 
 

@@ -28,7 +28,7 @@ _TOLD_SINGLY: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One thing to do. `do` returns what to tell the person; `extra` is HTML that goes into the button's form."""
+    """One thing to do. `do` returns what to tell the person; `inputs` is HTML that goes into the button's form."""
 
     name: str
     label: str
@@ -38,7 +38,7 @@ class Verb:
     is_operators: bool = False
     is_grave: bool = False
     in_lists: bool = True
-    extra: Callable[[HttpRequest, Any], str] = lambda _request, _row: ""
+    inputs: Callable[[HttpRequest, Any], str] = lambda _request, _row: ""
 
 
 class VerbsAdmin(TenantScopedAdmin):
@@ -103,7 +103,7 @@ class VerbsAdmin(TenantScopedAdmin):
     ) -> HttpResponse:
         row = self.get_object(request, unquote(object_id))
         buttons = [
-            {"verb": verb, "extra": verb.extra(request, row), "url": self._url_of(verb, row)}
+            {"verb": verb, "inputs": verb.inputs(request, row), "url": self._url_of(verb, row)}
             for verb in self.verbs
             if row is not None and verb.is_offered(row) and self.may_do(request, verb, row)
         ]

@@ -195,7 +195,8 @@ def check_rest(found, now):
 
 def check_end(found, *, is_honest):
     """(f) Everything has ended."""
-    assert not [row for row in found.values() if row.state in OPEN]
+    still_open = [row for row in found.values() if row.state in OPEN]
+    assert not still_open, still_open
     phases = rows("SELECT DISTINCT phase FROM campaigns_batch")
     assert phases in ([], [("closed",)])
     findings = {name: found for name, found in vars(audits.everything()).items() if found}

@@ -6,6 +6,7 @@ the machine's. Time stands still within a step.
 
 import sys
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -319,9 +320,9 @@ class Dispatches(RuleBasedStateMachine):
         waiting = Batch.objects.filter(phase=Batch.Phase.WAITING).order_by("due_at").first()
         return waiting.due_at if waiting else None
 
-    @staticmethod
-    def _last_end():
-        return max((row.expires_at for row in facts.dispatches().values()), default=None)
+    def _last_end(self):
+        """Batches are due on full minutes."""
+        return max((row.expires_at for row in facts.dispatches().values()), default=self.clock.now) + timedelta(minutes=1)
 
 
 @pytest.fixture

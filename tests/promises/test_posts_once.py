@@ -1,0 +1,146 @@
+"""P1 and P4: one request leaves per envelope, whatever the vendor does, and only an answer in its dialect proves anything."""
+
+import queue
+import time
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from campaigns.models import Batch
+from campaigns.states import State
+from providers import delivery
+from providers.adapters.base import HttpCall, Message, Outcome
+from providers.adapters.simulator import SimulatorAdapter, SimulatorCredentials
+from providers.delivery import Envelope, Poster
+from smsplatform.common import database
+from tests import world
+from tests.promises import sound, vendor
+from tests.promises.conftest import TOKEN
+from tests.promises.vendor import Vendor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class GetAdapter(SimulatorAdapter):
+    """A vendor to whom one sends by GET."""
+
+    def call(self, message):
+        call = super().call(message)
+        return HttpCall("GET", call.url, call.headers, b"")
+
+
+@pytest.fixture
+def poster():
+    made = Poster()
+    yield made
+    made.close()
+
+
+def envelope(adapter, *, timeout=1.0, post_by=60.0, flight=1):
+    now = delivery.clock()
+    message = Message(f"{uuid.uuid4().hex}{flight:08x}", "+12125550100", "+18885550100", "Hi", 1, "")
+    return Envelope(uuid.uuid4(), flight, 1, adapter, message, now, now + post_by, time.time() + post_by, timeout)
+
+
+def posted(poster, *envelopes):
+    answers = queue.SimpleQueue()
+    poster.post(envelopes, answers)
+    return [answers.get(timeout=20).result for _ in envelopes]
+
+
+@pytest.mark.parametrize("kind", [SimulatorAdapter, GetAdapter], ids=["post", "get"])
+@pytest.mark.parametrize("is_reused", [False, True], ids=["fresh", "reused"])
+@pytest.mark.parametrize(
+    "answer", [vendor.DROP, vendor.RESET, vendor.SILENCE, vendor.HALF], ids=["drop", "reset", "silence", "half"]
+)
+def test_exactly_one_request_leaves_whatever_the_vendor_does(poster, kind, is_reused, answer):
+    with Vendor([vendor.OK] * is_reused + [answer]) as server:
+        adapter = kind(SimulatorCredentials("token", "secret"), server.url)
+        if is_reused:
+            assert posted(poster, envelope(adapter))[0].outcome is Outcome.ACCEPTED
+        [result] = posted(poster, envelope(adapter, timeout=0.3))
+        assert result.outcome is Outcome.UNKNOWN
+        # A second try would come at once; the next message shows that none is on its way.
+        server.answers.append(vendor.OK)
+        assert posted(poster, envelope(adapter))[0].outcome is Outcome.ACCEPTED
+        assert len(server.requests) == is_reused + 2
+        if is_reused and answer is not vendor.SILENCE:
+            assert server.connections == 2
+
+
+def test_a_connection_that_the_vendor_closed_while_idle_costs_no_second_request(poster):
+    """Keep-alive ends at the vendor's side between two messages; whatever becomes of the second, it leaves once."""
+    with Vendor([vendor.OK]) as server:
+        adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
+        posted(poster, envelope(adapter))
+        server._open[-1].shutdown(2)
+        [result] = posted(poster, envelope(adapter))
+        assert result.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN)
+        assert len(server.requests) <= 2
+
+
+def test_html_of_a_proxy_proves_nothing(poster):
+    with Vendor([vendor.HTML]) as server:
+        adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
+        assert posted(poster, envelope(adapter))[0].outcome is Outcome.UNKNOWN
+
+
+def test_no_connection_proves_that_nothing_was_taken(poster):
+    with Vendor([vendor.OK]) as server:
+        url = server.url
+    adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), url)
+    assert posted(poster, envelope(adapter))[0].outcome is Outcome.REJECTED_RETRYABLE
+
+
+def test_gives_back_what_it_may_no_longer_post(poster):
+    with Vendor([vendor.OK]) as server:
+        adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
+        late = envelope(adapter, post_by=-0.001)
+        by_wall = replace(envelope(adapter), wall_by=time.time() - 10)
+        assert {result.outcome for result in posted(poster, late, by_wall)} == {Outcome.NOT_POSTED}
+        assert server.requests == []
+
+
+def test_an_adapter_that_raises_costs_only_its_own_message(poster):
+    class Broken(SimulatorAdapter):
+        def call(self, message):
+            raise ZeroDivisionError
+
+    class Deaf(SimulatorAdapter):
+        def read(self, message, reply):
+            raise ZeroDivisionError
+
+    with Vendor([vendor.OK]) as server:
+        credentials = SimulatorCredentials("token", "secret")
+        envelopes = [envelope(kind(credentials, server.url)) for kind in (Broken, SimulatorAdapter, Deaf)]
+        outcomes = sorted(result.outcome for result in posted(poster, *envelopes))
+    assert outcomes == sorted([Outcome.REJECTED_PERMANENT, Outcome.ACCEPTED, Outcome.UNKNOWN])
+
+
+@pytest.mark.parametrize(
+    ("fault", "accepted"),
+    [
+        ("accept_then_drop", 6),
+        ("reset_after_read", 0),
+        ("reset_before_read", 0),
+        ("garbled", 6),
+        ("html", 0),
+        ("slow", 6),
+        ("redirect", 0),
+    ],
+)
+def test_each_fault_that_proves_nothing_is_unknown_after_one_post(acme, simulator, fault, accepted):
+    acme.recipients(6)
+    acme.account.timeout = 1
+    acme.account.save()
+    simulator.script(TOKEN, receipts=None, faults=[{"fault": fault}])
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.UNKNOWN: 6}
+    ledger = simulator.ledger()
+    assert (ledger["posts"], ledger["accepted"], ledger["accepted_twice"]) == (6, accepted, 0)
+    Batch.objects.update(phase="waiting", due_at=database.now())
+    world.work()
+    assert simulator.ledger()["posts"] == 6
+    sound.check()
