@@ -8,7 +8,7 @@ sending it anyway makes a new message, which is a person's decision and not done
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -58,6 +58,9 @@ class DeadLetter:
     @property
     def may_be_replayed(self) -> bool:
         return not self.refusal
+
+
+_FACTS: Final = tuple(each.name for each in fields(DeadLetter) if each.name != "refusal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +114,12 @@ def judged(ids: Sequence[uuid.UUID]) -> list[DeadLetter]:
         """,
         {"ids": list(ids), "first": min(ids), "last": max(ids), "untaken": list(_UNTAKEN)},
     )
-    return [
-        DeadLetter(
-            *row[:-3],
-            _refusal(State(row[4]), is_cancelled=row[-3], is_taken=row[-2] or row[-1]),
-        )
-        for row in found
-    ]
+    letters = []
+    for *facts, is_cancelled, is_taken, is_reported in found:
+        told = dict(zip(_FACTS, facts, strict=True))
+        refusal = _refusal(State(told["state"]), is_cancelled=is_cancelled, is_taken=is_taken or is_reported)
+        letters.append(DeadLetter(**told, refusal=refusal))
+    return letters
 
 
 def _refusal(state: State, *, is_cancelled: bool, is_taken: bool) -> str:

@@ -25,6 +25,7 @@ from smsplatform.common.database import execute, rows
 _PATIENCE: Final = 3  # seconds for a connection
 _SLOWEST: Final = "5 s"  # for one statement
 _TIMED_OUT: Final = "57014"
+_NO_SUCH_SCHEMA: Final = ("42P01", "42703")  # undefined table, undefined column
 _OLDEST_POSTGRES: Final = 14
 _LISTENING: Final = 1.0  # seconds in which workers answer
 _CLOCK_OFF, _CLOCK_WRONG = 2.0, 30.0  # seconds
@@ -59,7 +60,10 @@ def _of_database(about: str, check: Callable[[], Iterator[Finding]]) -> list[Fin
             execute(f"SET LOCAL statement_timeout = '{_SLOWEST}'")
             return list(check())
     except Exception as error:  # noqa: BLE001 - one check that fails must not keep the others from being made
-        if getattr(error.__cause__, "sqlstate", None) == _TIMED_OUT:
+        sqlstate = getattr(error.__cause__, "sqlstate", None)
+        if sqlstate in _NO_SUCH_SCHEMA:
+            return [bad(about, first_line(error), "the tables are not this program's: run `manage.py migrate`")]
+        if sqlstate == _TIMED_OUT:
             return [
                 warn(
                     about,

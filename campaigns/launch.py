@@ -70,7 +70,9 @@ def launch(*, campaign: Campaign, occurrence: str, now: datetime, actor: str, at
         },
     )
     if is_new:
-        audit.record(actor=actor, verb="campaign.launched", target=campaign, tenant=campaign.tenant_id, at=now, run=run.pk)
+        audit.record(
+            actor=actor, verb="campaign.launched", target=campaign, tenant=campaign.tenant_id, at=now, run=run.pk
+        )
     return run
 
 
@@ -170,7 +172,7 @@ def materialise(run_id: int) -> bool:
             ):
                 return False
             run = Run.objects.select_related("brand").get(pk=run_id)
-            size = 0 if run.cancelled_at else _insert_chunk(run, now)
+            size = 0 if run.cancelled_at else _insert_chunk(run)
             made += size
             if not size:
                 Run.objects.filter(pk=run_id).update(materialised_at=now, lease_until=None)
@@ -190,7 +192,7 @@ def _take_lease(run_id: int) -> int | None:
     return found[0][0] if found else None
 
 
-def _insert_chunk(run: Run, now: datetime) -> int:
+def _insert_chunk(run: Run) -> int:
     """Insert the next people's batches and dispatches, move the cursor, and return how many people these were."""
     people = audience.people(run, after=run.cursor, limit=CHUNK)
     if not people:
@@ -200,7 +202,7 @@ def _insert_chunk(run: Run, now: datetime) -> int:
     for person in people:
         place = (person.zones, person.own_time)
         if place not in planned:
-            planned[place] = _plan(run, person, now)
+            planned[place] = _plan(run, person)
         groups.setdefault(planned[place], []).append(person)
     batches = [
         (plan, members[start : start + settings.BATCH_SIZE])
@@ -269,7 +271,7 @@ def _insert(run: Run, batches: Sequence[tuple[_Planned, Sequence[audience.Person
     )
 
 
-def _plan(run: Run, person: audience.Person, now: datetime) -> _Planned:
+def _plan(run: Run, person: audience.Person) -> _Planned:
     """Return when this person is due. Late is counted from the first instant at which the person may be texted."""
     plan = run.plan
     lateness = timedelta(minutes=plan["lateness_minutes"])

@@ -125,7 +125,8 @@ def _proof_statement(given: str) -> str:
      AND CASE o.state {ranks} ELSE 0 END < CASE g.state {ranks} END
    RETURNING d.id, o.state AS was, d.state, d.tenant_id, d.brand_id, d.run_id, d.batch_id, d.number,
      d.accepted_at AS at, r.category = 'marketing' AS is_person_capped)"""
-    return ",".join([moved, _UNLOCK, caps.TAKE_ON_PROOF, _END_TROUBLE, _TELL])
+    parts = (moved, _UNLOCK, caps.TAKE_ON_PROOF, _END_TROUBLE, _TELL)
+    return ",".join(parts)
 
 
 _UNLOCK = """

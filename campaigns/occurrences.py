@@ -71,9 +71,7 @@ def latest_instant(*, wall: datetime, zones: str) -> datetime:
     return max(local_instant(wall=wall, zone=zone) for zone in zone_infos(zones))
 
 
-def planned_instant(
-    *, wall: datetime, zones: str, now: datetime, past_policy: PastPolicy | str
-) -> datetime | None:
+def planned_instant(*, wall: datetime, zones: str, now: datetime, past_policy: PastPolicy | str) -> datetime | None:
     """When to text a person at this wall time, never before now; None if the policy skips them."""
     at = to_minute(latest_instant(wall=wall, zones=zones))
     if at >= now:
@@ -107,9 +105,7 @@ def check_crontab(text: str) -> str:
     return ""
 
 
-def latest_due(
-    *, crontab: str, zone: ZoneInfo, after: datetime, now: datetime
-) -> Occurrence | None:
+def latest_due(*, crontab: str, zone: ZoneInfo, after: datetime, now: datetime) -> Occurrence | None:
     """The latest occurrence in (after, now]; missed ones before it are forgotten."""
     return _latest(crontab, lambda wall: local_instant(wall=wall, zone=zone), zone, after, now)
 
@@ -127,9 +123,7 @@ def next_due(*, crontab: str, zone: ZoneInfo, after: datetime) -> Occurrence | N
     return best
 
 
-def latest_opening(
-    *, crontab: str, after: datetime, now: datetime, lead: timedelta
-) -> Occurrence | None:
+def latest_opening(*, crontab: str, after: datetime, now: datetime, lead: timedelta) -> Occurrence | None:
     """The latest occurrence, in each recipient's own time, whose preparation has begun.
 
     It begins `lead` before the wall time is reached first on Earth; `at` is that beginning.

@@ -124,9 +124,7 @@ def _windows(batch: Batch, now: datetime) -> dict[str, Window] | None:
     return quiet_hours.windows(zones_keys=zones, hours=hours, now=now, guard=settings.QUIET_GUARD)
 
 
-def _objection(
-    batch: Batch, stop: fence.Fence, windows: dict[str, Window] | None, now: datetime
-) -> Objection:
+def _objection(batch: Batch, stop: fence.Fence, windows: dict[str, Window] | None, now: datetime) -> Objection:
     return policy.objection(
         category=Category(batch.run.category),
         now=now,

@@ -189,9 +189,7 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
             "flights": [flight[1] for flight, _ in proofs],
             "states": [state for _, (state, _) in proofs],
             "ranks": [PROOF_RANK[state] for _, (state, _) in proofs],
-            "details": [
-                f"{report.receipt.code} {report.receipt.detail}".strip()[:200] for _, (_, report) in proofs
-            ],
+            "details": [f"{report.receipt.code} {report.receipt.detail}".strip()[:200] for _, (_, report) in proofs],
         },
         now=now,
     )

@@ -119,11 +119,7 @@ def render(compiled: CompiledText, fields: Mapping[str, object]) -> str:
     try:
         found = ((path, _find(fields, path)) for path in compiled.paths)
         values = {path: value for path, value in found if value is not None}
-        text = (
-            _render_tree(compiled, values)
-            if compiled.parts is None
-            else _render_parts(compiled.parts, values)
-        )
+        text = _render_tree(compiled, values) if compiled.parts is None else _render_parts(compiled.parts, values)
     except RenderError:
         raise
     except Exception as error:  # one recipient's row never stops the others
@@ -239,9 +235,7 @@ def _clean_text(value: str) -> str:
 
 _BREAK: Final = re.compile(r"[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
 # Control characters, lone surrogates, and marks that turn the direction of the text around them.
-_UNPRINTABLE: Final = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _URL: Final = re.compile(r"https?://\S+", re.IGNORECASE)
 
 

@@ -41,7 +41,12 @@ def honour_stops(account: ProviderAccount, raw: RawEvent, inbound: Sequence[Inbo
         )
         if is_opt_out and brand is not None and _IS_NUMBER.fullmatch(message.sender):
             suppression.suppress(
-                brand=brand, number=message.sender, reason="opt_out", source="reply", evidence=message.key, now=raw.received_at
+                brand=brand,
+                number=message.sender,
+                reason="opt_out",
+                source="reply",
+                evidence=message.key,
+                now=raw.received_at,
             )
 
 
@@ -55,9 +60,7 @@ def tidy_stops(now: datetime) -> int:
 
     The claim would refuse them anyway. Found through the batches of the brand that still have open rows.
     """
-    stops = list(
-        Reply.objects.filter(is_opt_out=True, tidied_at=None, brand__isnull=False).order_by("id")[:500]
-    )
+    stops = list(Reply.objects.filter(is_opt_out=True, tidied_at=None, brand__isnull=False).order_by("id")[:500])
     moved = 0
     for brand_id in sorted({stop.brand_id for stop in stops if stop.brand_id is not None}):
         numbers = sorted({stop.number for stop in stops if stop.brand_id == brand_id})

@@ -40,7 +40,8 @@ def totals(run_id: int) -> dict[str, int]:
     found: Counter[str] = Counter()
     for state, number in rows(
         """
-        SELECT t.key, sum(t.value::int) FROM campaigns_batch b, jsonb_each_text(b.tally) t WHERE b.run_id = %(run)s GROUP BY 1
+        SELECT t.key, sum(t.value::int) FROM campaigns_batch b, jsonb_each_text(b.tally) t
+        WHERE b.run_id = %(run)s GROUP BY 1
         UNION ALL SELECT state, sum(change) FROM campaigns_tallydelta WHERE run_id = %(run)s GROUP BY 1
         """,
         {"run": run_id},
@@ -61,10 +62,10 @@ def report(run: Run) -> RunReport:
         progress = "cancelling" if run.cancelled_at else "paused" if run.paused_at else "running"
     else:
         progress = "cancelled" if run.cancelled_at else "finished"
-    result = "" if open_rows or run.materialised_at is None else "all" if everyone and taken == everyone else "partly" if taken else "none"
-    [(next_at,)] = rows(
-        "SELECT min(due_at) FROM campaigns_batch WHERE run_id = %s AND phase <> 'closed'", [run.pk]
-    )
+    result = ""
+    if not open_rows and run.materialised_at is not None:
+        result = "none" if not taken else "all" if taken == everyone else "partly"
+    [(next_at,)] = rows("SELECT min(due_at) FROM campaigns_batch WHERE run_id = %s AND phase <> 'closed'", [run.pk])
     return RunReport(run_id=run.pk, totals=numbers, progress=progress, result=result, next_at=next_at)
 
 

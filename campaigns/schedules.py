@@ -17,16 +17,22 @@ def fire(now: datetime) -> list[Run]:
     Running twice, or on two schedulers, launches each occurrence once: the run is unique over it.
     """
     runs = []
-    for campaign in Campaign.objects.filter(schedule=Campaign.Schedule.REPEAT, is_active=True).select_related("brand", "template"):
+    repeating = Campaign.objects.filter(schedule=Campaign.Schedule.REPEAT, is_active=True)
+    for campaign in repeating.select_related("brand", "template"):
         found = latest(campaign, now)
         if found is None:
             continue
         try:
-            runs.append(
-                launch.launch(campaign=campaign, occurrence=found.text, at=found.at, now=now, actor="schedule")
-            )
+            runs.append(launch.launch(campaign=campaign, occurrence=found.text, at=found.at, now=now, actor="schedule"))
         except ApplicationError as error:
-            audit.record(actor="schedule", verb="campaign.not_launched", target=campaign, tenant=campaign.tenant_id, why=str(error))
+            audit.record(
+                actor="schedule",
+                verb="campaign.not_launched",
+                target=campaign,
+                tenant=campaign.tenant_id,
+                at=now,
+                why=str(error),
+            )
         Campaign.objects.filter(pk=campaign.pk).update(fired_until=now)
     return runs
 
@@ -35,5 +41,7 @@ def latest(campaign: Campaign, now: datetime) -> occurrences.Occurrence | None:
     """Return the latest occurrence that has come and is not too late, if it has not fired."""
     after = max(campaign.fired_until or campaign.created_at, now - max(campaign.lateness, timedelta(minutes=1)))
     if campaign.crontab_clock == Campaign.Clock.BRAND:
-        return occurrences.latest_due(crontab=campaign.crontab, zone=ZoneInfo(campaign.brand.zone), after=after, now=now)
+        return occurrences.latest_due(
+            crontab=campaign.crontab, zone=ZoneInfo(campaign.brand.zone), after=after, now=now
+        )
     return occurrences.latest_opening(crontab=campaign.crontab, after=after, now=now, lead=settings.MATERIALISE_AHEAD)

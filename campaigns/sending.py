@@ -42,6 +42,7 @@ log = structlog.get_logger("send")
 SLICE: Final = 100  # rows per claim
 GROUP: Final = 100  # answers per settlement
 GROUP_WAIT: Final = 0.2  # seconds
+_REFERENCE: Final = 40  # characters
 _REFUSED: Final = (DataError, IntegrityError, ProgrammingError)
 _SETTLE_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -77,7 +78,7 @@ def reference(dispatch_id: uuid.UUID, flight: int) -> str:
 def read_reference(text: str) -> tuple[uuid.UUID, int] | None:
     """Return the dispatch and the flight, or None where the text is no reference of ours."""
     try:
-        return (uuid.UUID(hex=text[:32]), int(text[32:], 16)) if len(text) == 40 else None
+        return (uuid.UUID(hex=text[:32]), int(text[32:], 16)) if len(text) == _REFERENCE else None
     except ValueError:
         return None
 
@@ -105,10 +106,11 @@ class _Turn:
             batch = leases.renew(self.batch_id, self.lease, database.now())
         self.channels = routing.channels(batch.brand_id)
         self.pending = [
-            _Row(*values)
-            for values in batch.dispatches.in_state(State.READY)
+            _Row(id_, number, text, segments, posts, good_until)
+            for id_, number, text, segments, posts, good_until in batch.dispatches.in_state(State.READY)
             .order_by("id")
             .values_list("id", "number", "text", "segments", "posts", "good_until")
+            if good_until is not None  # always set by then; a row without it would only wait for its end
         ]
         try:
             while True:
@@ -214,9 +216,7 @@ class _Turn:
 
         def find() -> None:
             # Recovery may have called them unknown meanwhile: we alone know better.
-            ours = Attempt.objects.filter(
-                claim=claim, dispatch_id__in=ids, outcome__in=(Attempt.OPEN, Outcome.UNKNOWN)
-            )
+            ours = Attempt.objects.filter(claim=claim, dispatch_id__in=ids, outcome__in=(Attempt.OPEN, Outcome.UNKNOWN))
             lost[:] = ours.values_list("dispatch_id", "flight", "account_id")
 
         _persist(find)

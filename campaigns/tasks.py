@@ -77,7 +77,7 @@ def start_chains(leased: Sequence[Leased]) -> int:
     for place, batch in enumerate(leased):
         try:
             _start(batch)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever ails the broker
             log.warning("hand_out.broker_down", batches=len(leased) - place)
             for unstarted in leased[place:]:
                 scheduling.give_back(unstarted, database.now())
@@ -169,7 +169,7 @@ def keep_house() -> None:
 def _publish(publish: Callable[[], Any]) -> None:
     try:
         publish()
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever ails the broker
         log.warning("publish.broker_down")
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.db import models
 
@@ -19,6 +19,9 @@ from compliance.policy import Objection
 from providers.adapters.base import Outcome
 from smsplatform.common.database import execute, rows
 from smsplatform.tenancy.models import Brand, Tenant
+
+if TYPE_CHECKING:
+    from campaigns.models import Attempt, Dispatch  # noqa: F401 - the querysets are theirs
 
 LOCK_LIFE: Final = timedelta(seconds=60)
 BUSY_WAIT: Final = timedelta(seconds=5)

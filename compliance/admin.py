@@ -56,7 +56,7 @@ class SuppressionAdmin(BigTableAdmin):
     newest = 100_000
     readonly_fields = ("source", "evidence", "created_at", "released_at")
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+    def get_fieldsets(self, _request: HttpRequest, obj: Any = None) -> Any:
         written = ("brand", "number", "category", "reason")
         if obj is not None:
             return ((None, {"fields": ("scope", *written, *self.readonly_fields)}),)
@@ -69,7 +69,7 @@ class SuppressionAdmin(BigTableAdmin):
         if db_field.name == "brand" and field is not None:
             is_operator = scope_of(request).is_superuser
             field.required = not is_operator
-            field.empty_label = "the whole platform" if is_operator else "---------"  # type: ignore[attr-defined]
+            field.empty_label = "the whole platform" if is_operator else "---------"
         return field
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's

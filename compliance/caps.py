@@ -118,7 +118,8 @@ def _window(brand: Brand, now: datetime) -> tuple[int, int, datetime]:
         [brand.tenant_id, subject, starts_at, ends_at],
     )
     [(window, used)] = rows(
-        "SELECT id, used FROM compliance_capwindow WHERE subject = %s AND starts_at = %s FOR UPDATE", [subject, starts_at]
+        "SELECT id, used FROM compliance_capwindow WHERE subject = %s AND starts_at = %s FOR UPDATE",
+        [subject, starts_at],
     )
     unlimited = 2**31
     return window, max(brand.daily_cap - used, 0) if brand.daily_cap is not None else unlimited, ends_at

@@ -31,11 +31,7 @@ _APOSTROPHES: Final = dict.fromkeys(map(ord, "'`´‘’‛ʼʹ′＇"))  # noqa
 def normalise(body: str) -> str:
     """The words of a reply: lower case, no accents, no marks, no punctuation, single spaces."""
     decomposed = unicodedata.normalize("NFKD", body.translate(_APOSTROPHES))
-    kept = (
-        character if character.isalnum() else " "
-        for character in decomposed
-        if not _is_invisible(character)
-    )
+    kept = (character if character.isalnum() else " " for character in decomposed if not _is_invisible(character))
     return " ".join("".join(kept).casefold().split())
 
 

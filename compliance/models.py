@@ -76,7 +76,9 @@ class Permit(models.Model):
     """
 
     dispatch_id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    tenant = models.ForeignKey(Tenant, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     brand = models.ForeignKey(Brand, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
     number = models.CharField(max_length=16)
     is_person_capped = models.BooleanField()

@@ -63,9 +63,7 @@ class Place:
     flaw: str = ""
 
 
-def locate(
-    *, number: str, explicit_zone: str = "", postal_code: str = "", country: str = ""
-) -> Place:
+def locate(*, number: str, explicit_zone: str = "", postal_code: str = "", country: str = "") -> Place:
     """The place of a person by an E.164 number and, if known, zone, US ZIP code, ISO country."""
     flaw = ""
     wanted = explicit_zone.strip()
@@ -156,9 +154,7 @@ def country_zones(country: str) -> frozenset[str]:
 def _nanp_country(country: str) -> frozenset[str]:
     """The zones of a Caribbean country, by an example of its numbers."""
     example = phonenumbers.example_number(country)
-    return (
-        frozenset() if example is None else _nanp_zones(str(example.national_number)[:_AREA_DIGITS])
-    )
+    return frozenset() if example is None else _nanp_zones(str(example.national_number)[:_AREA_DIGITS])
 
 
 def _is_in(country: str, region: str) -> bool:
@@ -193,7 +189,7 @@ def _zips() -> dict[str, tuple[str, tuple[str, ...]]]:
     import zipcodes
 
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for row in zipcodes.list_all():
+    for row in zipcodes.list_all():  # type: ignore[no-untyped-call]
         code, name = str(row["zip_code"]), str(row["timezone"])
         state, names = found.get(code, (str(row["state"]), ()))
         found[code] = (state, (*names, name))

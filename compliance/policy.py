@@ -5,7 +5,7 @@ code, version, and what breaking one means. A rule is checked when a batch is cl
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -115,14 +115,20 @@ def objection(
         "category": category.value,
     }
     if windows is not None:
-        joins += f" LEFT JOIN unnest(%(w_zones)s::text[], %(w_open)s::bool[], %(w_until)s::timestamptz[]) AS w(zones, is_open, until) ON w.zones = {zones}"
+        joins += f"""
+ LEFT JOIN unnest(%(w_zones)s::text[], %(w_open)s::bool[], %(w_until)s::timestamptz[]) AS w(zones, is_open, until)
+   ON w.zones = {zones}"""
         parameters |= {
             "w_zones": list(windows),
             "w_open": [window.is_open for window in windows.values()],
             "w_until": [window.until for window in windows.values()],
         }
         whens += [
-            (NO_WINDOW, "w.zones IS NOT NULL AND NOT w.is_open AND (w.until IS NULL OR w.until >= d.expires_at)", "NULL"),
+            (
+                NO_WINDOW,
+                "w.zones IS NOT NULL AND NOT w.is_open AND (w.until IS NULL OR w.until >= d.expires_at)",
+                "NULL",
+            ),
             (QUIET, "w.zones IS NOT NULL AND NOT w.is_open", "w.until"),
             (QUIET, "w.zones IS NULL", "%(now)s + interval '1 minute'"),
         ]
@@ -144,5 +150,5 @@ _SUPPRESSION: Final = """
  ) s ON true"""
 
 
-def _case(branches: Any) -> str:
+def _case(branches: Iterable[tuple[str, str]]) -> str:
     return "CASE " + " ".join(f"WHEN {condition} THEN {value}" for condition, value in branches) + " END"

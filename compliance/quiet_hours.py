@@ -162,9 +162,7 @@ def _limits(rule: Rule, day: date) -> Iterator[datetime]:
 
 def _allows(rule: Rule, local: datetime) -> bool:
     wall = local.time()
-    return any(
-        start <= wall and (wall < end or end == _MIDNIGHT) for start, end in rule.on(local.date())
-    )
+    return any(start <= wall and (wall < end or end == _MIDNIGHT) for start, end in rule.on(local.date()))
 
 
 def _clock_change(zone: ZoneInfo, midnight: datetime) -> datetime | None:

@@ -14,7 +14,8 @@ def suppress(
     return bool(
         execute(
             """
-            INSERT INTO compliance_suppression (scope, tenant_id, brand_id, number, category, reason, source, evidence, created_at)
+            INSERT INTO compliance_suppression
+              (scope, tenant_id, brand_id, number, category, reason, source, evidence, created_at)
             VALUES ('brand', %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (number, brand_id, category)
             WHERE released_at IS NULL DO NOTHING
             """,

@@ -102,7 +102,7 @@ class ProviderAccountAdmin(VerbsAdmin):
     search_fields = ("name",)
     secret_fields = ("secret", "key")
     inlines = (SenderInline,)
-    readonly_fields = ("provider", _status_url, _inbound_url, pause_state, "created_at")
+    readonly_fields: ClassVar[Any] = ("provider", _status_url, _inbound_url, pause_state, "created_at")
     verbs = (PAUSE, RESUME)
 
     def get_queryset(self, request: HttpRequest) -> Any:

@@ -130,7 +130,9 @@ class Poster:
         )
 
 
-async def _exchange(session: aiohttp.ClientSession, envelope: Envelope) -> tuple[Result, bool]:
+async def _exchange(  # noqa: PLR0911 - one exit per meaning
+    session: aiohttp.ClientSession, envelope: Envelope
+) -> tuple[Result, bool]:
     """Post once and return the meaning, and whether the answer did not come in time."""
     wait = envelope.post_at - clock()
     if wait > 0:

@@ -33,15 +33,9 @@ class ProviderAccount(TenantScoped):
         validators=[URLValidator(schemes=["http", "https"])],
         help_text="Empty: the vendor's.",
     )
-    segments_per_second = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0.01)]
-    )
-    concurrency = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)]
-    )
-    timeout = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Seconds."
-    )
+    segments_per_second = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.01)])
+    concurrency = models.PositiveSmallIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    timeout = models.FloatField(null=True, blank=True, validators=[MinValueValidator(1)], help_text="Seconds.")
     paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -77,9 +71,7 @@ class Sender(TenantScoped):
     account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="senders")
     address = models.CharField(max_length=40, help_text="E.164 number, short code or id.")
     position = models.PositiveSmallIntegerField(default=0, help_text="The lowest is tried first.")
-    segments_per_second = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0.01)]
-    )
+    segments_per_second = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.01)])
     is_active = models.BooleanField(default=True)
 
     objects = TenantQuerySet.as_manager()

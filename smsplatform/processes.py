@@ -107,9 +107,7 @@ def command(name: str, *, env: Mapping[str, str] | None = None) -> list[str]:
     return _command(PROCESSES[name], os.environ if env is None else env)
 
 
-def start(
-    name: str, *, log_path: Path | None = None, env: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+def start(name: str, *, log_path: Path | None = None, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start one process in a session of its own; `env` is added to the environment.
 
     Its output is appended to `log_path`, or goes where ours goes.
@@ -225,9 +223,7 @@ class Supervisor:
         )
         child.started_at = now
         self._say(f"{child.process.name} started (pid {child.running.pid}).")
-        threading.Thread(
-            target=self._relay, args=(child, child.running.stdout), daemon=True
-        ).start()
+        threading.Thread(target=self._relay, args=(child, child.running.stdout), daemon=True).start()
 
     def _relay(self, child: _Child, lines: IO[bytes]) -> None:
         with lines:

@@ -10,4 +10,5 @@ from smsplatform import embedded
 embedded.use_where_unconfigured()
 # Each parallel worker has its own Redis database, so that they do not count each other's tokens.
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{8 + (_worker + int(os.environ.get('REDIS_DB_OFFSET', '0'))) % 8}"
+_place = _worker + int(os.environ.get("REDIS_DB_OFFSET", "0"))
+os.environ["REDIS_URL"] = os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{8 + _place % 8}"

@@ -1,6 +1,6 @@
 """The admin of short links and the hits on them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
@@ -29,8 +29,8 @@ class LinkAdmin(Facts, BigTableAdmin):
     search_fields = ("code", "dispatch_id")
     search_help_text = "A whole code, or the whole id of a dispatch."
     ordering = ("-pk",)
-    fields = (_address, "destination", "dispatch_id", "position", "created_at", "expires_at", "killed_at")
-    readonly_fields = (_address,)
+    fields: ClassVar[Any] = (_address, "destination", "dispatch_id", "position", "created_at", "expires_at", "killed_at")
+    readonly_fields: ClassVar[Any] = (_address,)
 
 
 @admin.register(Click)
@@ -42,5 +42,5 @@ class ClickAdmin(Facts, BigTableAdmin):
     search_help_text = "A whole code."
     ordering = ("-pk",)
     newest = 100_000
-    fields = ("at", "code", "dispatch_id", "method", "ip", "user_agent", _signals)
-    readonly_fields = (_signals,)
+    fields: ClassVar[Any] = ("at", "code", "dispatch_id", "method", "ip", "user_agent", _signals)
+    readonly_fields: ClassVar[Any] = (_signals,)

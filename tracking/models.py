@@ -12,7 +12,9 @@ class Link(models.Model):
 
     code = models.CharField(max_length=10, primary_key=True, db_collation="C")
     host = models.CharField(max_length=120)
-    tenant = models.ForeignKey(Tenant, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     dispatch_id = models.UUIDField()
     position = models.PositiveSmallIntegerField()
     destination = models.TextField()
@@ -32,7 +34,9 @@ class Link(models.Model):
 class Click(models.Model):
     """One hit on a link, kept raw; the verdict is computed from the signals and can be computed again."""
 
-    tenant = models.ForeignKey(Tenant, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     code = models.CharField(max_length=10, db_collation="C", db_index=True)
     dispatch_id = models.UUIDField()
     at = models.DateTimeField(default=timezone.now)

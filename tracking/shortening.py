@@ -25,7 +25,7 @@ MAX_LINKS: Final = 100
 """Links in one text; it keeps placeholders distinct from numbers people write."""
 
 
-class BadDestination(ValueError):  # noqa: N818 - it names what was given
+class BadDestination(ValueError):
     """The address is nowhere a short link may lead; `reason` says why."""
 
     def __init__(self, reason: str) -> None:

@@ -13,7 +13,14 @@ from smsplatform.common.database import rows
 log = structlog.get_logger("redirect")
 
 _SIGNALS: Final = (
-    "accept", "accept-language", "sec-fetch-mode", "sec-fetch-site", "sec-purpose", "purpose", "x-purpose", "x-moz",
+    "accept",
+    "accept-language",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-purpose",
+    "purpose",
+    "x-purpose",
+    "x-moz",
 )
 _HEADERS: Final = {
     "Cache-Control": "no-store, private",

@@ -87,9 +87,7 @@ def _launch_inputs(_request: HttpRequest, campaign: Campaign) -> SafeString:
     key = format_html('<input type="hidden" name="launch_key" value="{}">', launch_key())
     if not _live_runs(campaign).exists():
         return key
-    question = format_html(
-        '<label><input type="checkbox" name="again" value="1" required> text everybody once more</label>'
-    )
+    question = mark_safe('<label><input type="checkbox" name="again" value="1" required> text everybody once more</label>')
     return format_html("{}{}", key, question)
 
 

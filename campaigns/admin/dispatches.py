@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -11,54 +11,20 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from campaigns import dead_letters
+from campaigns.admin import history
 from campaigns.admin.tables import Table, link
-from campaigns.models import Attempt, Dispatch, Receipt, Recipient, Reply, Run, SendLock, Trouble
+from campaigns.models import Dispatch, Recipient, Run, Trouble
 from campaigns.states import State
 from compliance.models import Permit
-from providers.models import ProviderAccount
 from smsplatform.common import database
 from smsplatform.common.errors import Conflict
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
 from smsplatform.tenancy.admin_scope import Facts, actor_of, scope_of
 from smsplatform.tenancy.admin_verbs import Verb, VerbsAdmin
 from smsplatform.tenancy.models import Brand, Role
-from tracking.models import Click, Link
 
 _RUNS_OFFERED: Final = 20
 _RUNS_SEARCHED: Final = 2_000
-_ROWS_SHOWN: Final = 50
-
-_MEANINGS: Final = {
-    State.QUEUED: "It waits for its batch to be worked on.",
-    State.CLEARED: "No rule forbids it; its text is rendered.",
-    State.LOCKED: "The person is reserved for this message for the moment.",
-    State.ALLOWED: "The caps allow it; its permit is reserved.",
-    State.READY: "It waits for the provider account's turn.",
-    State.SENDING: "A request may be in the air.",
-    State.HELD: "It waits, and is checked again.",
-    State.ACCEPTED: "The provider took it; no delivery report yet.",
-    State.UNDELIVERED: "The provider took it and reported that it could not be delivered.",
-    State.UNKNOWN: "The provider may or may not have taken it. "
-    "It is never sent again by itself; a receipt or its deadline settles it.",
-    State.DEAD: "It gave up. An operator may replay it where every try is proven untaken.",
-    State.DELIVERED: "It was delivered.",
-    State.REJECTED: "The provider refused it for good.",
-    State.BLOCKED: "A rule forbids it.",
-    State.CANCELLED: "It was cancelled.",
-    State.EXPIRED: "It was too late.",
-}
-
-
-def explain(dispatch: Dispatch) -> str:
-    """Return in a sentence where the dispatch is, why, and what comes next."""
-    words = [_MEANINGS[State(dispatch.state)]]
-    if dispatch.reason:
-        words.append(f"Reason: {dispatch.reason}{f' ({dispatch.detail})' if dispatch.detail else ''}.")
-    if dispatch.state == State.HELD and dispatch.not_before:
-        words.append(f"Next look at {dispatch.not_before:%Y-%m-%d %H:%M:%S} UTC.")
-    if dispatch.settled_at is None and dispatch.state not in (State.ACCEPTED, State.UNKNOWN, State.DEAD):
-        words.append(f"It expires at {dispatch.expires_at:%Y-%m-%d %H:%M:%S} UTC.")
-    return " ".join(words)
 
 
 class RunFilter(admin.SimpleListFilter):
@@ -152,8 +118,8 @@ class DispatchAdmin(Facts, VerbsAdmin, BigTableAdmin):
     search_fields = ("id",)
     search_help_text = "A whole number, like +12025550123, or a whole id. Without a search, one run is shown."
     ordering = ("pk",)
-    readonly_fields = (_person, _run, _text)
-    fieldsets = (
+    readonly_fields: ClassVar[Any] = (_person, _run, _text)
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": (_person, _run, "brand", "state", "reason", "detail", _text, "segments")}),
         (
             "Times",
@@ -184,60 +150,8 @@ class DispatchAdmin(Facts, VerbsAdmin, BigTableAdmin):
         return [*ids, *permits[:_RUNS_SEARCHED]]
 
     def page_context(self, _request: HttpRequest, row: Dispatch) -> dict[str, Any]:
-        overview = format_html("<p><b>{}</b></p><p>{}</p>", row.state, explain(row))
-        return {"overview": overview, "tables": _history(row)}
-
-
-def _history(row: Dispatch) -> list[Table]:
-    attempts = Attempt.objects.filter(dispatch_id=row.pk).order_by("flight")
-    accounts = dict(
-        ProviderAccount.objects.filter(pk__in=[one.account_id for one in attempts]).values_list("pk", "name")
-    )
-    receipts = Receipt.objects.filter(dispatch_id=row.pk).order_by("pk")[:_ROWS_SHOWN]
-    replies = Reply.objects.filter(brand=row.brand_id, number=row.number, received_at__gte=row.due_at).order_by("pk")
-    links = list(Link.objects.filter(dispatch_id=row.pk).order_by("position"))
-    clicks = Click.objects.filter(code__in=[one.code for one in links]).order_by("pk")[:_ROWS_SHOWN]
-    permits = Permit.objects.filter(pk=row.pk)
-    locks = SendLock.objects.filter(brand=row.brand_id, number=row.number)
-    return [
-        Table(
-            "Tries",
-            ("try", "account", "sender", "claimed (UTC)", "outcome", "proof", "provider's id", "code", "detail", "answered", "why this one"),
-            [
-                (
-                    one.flight, accounts.get(one.account_id, one.account_id), one.sender, one.claimed_at, one.outcome,
-                    one.proof, one.provider_id, one.code, one.detail, one.answered_at, one.reason,
-                )
-                for one in attempts
-            ],
-            none="Not tried yet.",
-        ),
-        Table(
-            "Delivery reports",
-            ("received (UTC)", "try", "status", "code", "detail"),
-            [(one.received_at, one.flight, one.status, one.code, one.detail) for one in receipts],
-        ),
-        Table(
-            "Replies since then",
-            ("received (UTC)", "text", "opt-out"),
-            [(one.received_at, link("campaigns_reply", one.pk, one.text or "(empty)"), one.is_opt_out) for one in replies[:_ROWS_SHOWN]],
-        ),
-        Table(
-            "Links",
-            ("code", "goes to", "expires (UTC)", "killed"),
-            [(link("tracking_link", one.code, one.code), one.destination, one.expires_at, one.killed_at) for one in links],
-        ),
-        Table("Hits", ("at (UTC)", "code", "method", "address", "browser"), [(one.at, one.code, one.method, one.ip, one.user_agent) for one in clicks]),
-        Table(
-            "Permit and lock",
-            ("what", "since or until (UTC)", "remark"),
-            [
-                *(("permit", one.at, "taken on proof, above the cap" if one.over_cap else "") for one in permits),
-                *(("lock", one.until, "of this message" if one.dispatch_id == row.pk else "of another message") for one in locks),
-            ],
-            none="Nothing is held.",
-        ),
-    ]  # fmt: skip
+        overview = format_html("<p><b>{}</b></p><p>{}</p>", row.state, history.explain(row))
+        return {"overview": overview, "tables": history.tables(row)}
 
 
 def _replay(request: HttpRequest, row: Trouble) -> str:
@@ -261,8 +175,8 @@ class TroubleAdmin(Facts, VerbsAdmin, BigTableAdmin):
     search_fields = ("dispatch_id",)
     search_help_text = "The whole id of a dispatch."
     ordering = ("-pk",)
-    readonly_fields = (_dispatch,)
-    fields = (_dispatch, "kind", "since", "due_at")
+    readonly_fields: ClassVar[Any] = (_dispatch,)
+    fields: ClassVar[Any] = (_dispatch, "kind", "since", "due_at")
     verbs = (Verb("replay", "Replay", _replay, lambda row: row.kind == State.DEAD),)
 
     def page_context(self, _request: HttpRequest, row: Trouble) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The admin of what providers told us: raw events, delivery reports and replies. All read-only."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.utils.html import format_html
@@ -51,8 +51,8 @@ class RawEventAdmin(Facts, BigTableAdmin):
     list_filter = (("applied_at", admin.EmptyFieldListFilter),)
     ordering = ("-pk",)
     newest = 100_000
-    readonly_fields = (_account, _body)
-    fields = (_account, "received_at", "applied_at", "retry_at", "flaw", "method", "url", "headers", _body)
+    readonly_fields: ClassVar[Any] = (_account, _body)
+    fields: ClassVar[Any] = (_account, "received_at", "applied_at", "retry_at", "flaw", "method", "url", "headers", _body)
 
 
 @admin.register(Receipt)
@@ -65,8 +65,8 @@ class ReceiptAdmin(Facts, BigTableAdmin):
     search_help_text = "The whole id of a dispatch."
     ordering = ("-pk",)
     newest = 100_000
-    readonly_fields = (_dispatch, _raw)
-    fields = (_dispatch, "flight", "status", "code", "detail", "provider_id", "received_at", _raw)
+    readonly_fields: ClassVar[Any] = (_dispatch, _raw)
+    fields: ClassVar[Any] = (_dispatch, "flight", "status", "code", "detail", "provider_id", "received_at", _raw)
 
 
 @admin.register(Reply)
@@ -80,8 +80,8 @@ class ReplyAdmin(Facts, BigTableAdmin):
     search_help_text = "The person's whole number."
     ordering = ("-pk",)
     newest = 100_000
-    readonly_fields = (_account, _raw)
-    fields = (
+    readonly_fields: ClassVar[Any] = (_account, _raw)
+    fields: ClassVar[Any] = (
         "number",
         "to",
         "brand",

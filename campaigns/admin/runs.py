@@ -1,7 +1,7 @@
 """The admin of runs and their batches: read-only, with a run's progress and the buttons that stop it."""
 
 from collections import Counter, defaultdict
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -118,10 +118,10 @@ class RunAdmin(Facts, VerbsAdmin):
         ),
     )  # fmt: skip
 
-    def get_changelist(self, _request: HttpRequest, **_kwargs: Any) -> Any:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:  # noqa: ARG002 - Django's
         return RunChangeList
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         return lookup == "campaign__id__exact" or super().lookup_allowed(lookup, value, request)
 
     def page_context(self, _request: HttpRequest, row: Run) -> dict[str, Any]:
@@ -171,8 +171,8 @@ class BatchAdmin(Facts, BigTableAdmin):
     list_filter = ("phase", "lane")
     ordering = ("-pk",)
     newest = 100_000
-    readonly_fields = (_run, _tally)
-    fields = (
+    readonly_fields: ClassVar[Any] = (_run, _tally)
+    fields: ClassVar[Any] = (
         _run, "brand", "position", "lane", "phase", "due_at", "expires_at", "resume_at", "size", _tally,
         "lease", "lease_until", "starts", "error", "account_id",
     )  # fmt: skip

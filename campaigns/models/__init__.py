@@ -6,7 +6,25 @@ from campaigns.models.event import ProviderMessage, RawEvent, Receipt, Reply, Se
 from campaigns.models.recipient import Import, ListMember, Recipient, RecipientList, RefusedRow
 
 __all__ = [
-    "Attempt", "Batch", "Campaign", "Dispatch", "Import", "Lane", "ListMember", "ProviderMessage", "RawEvent",
-    "Receipt", "Recipient", "RecipientList", "RefusedRow", "Reply", "Run", "SeenEvent", "SendLock", "TallyDelta",
-    "Template", "TemplateVersion", "Trouble",
+    "Attempt",
+    "Batch",
+    "Campaign",
+    "Dispatch",
+    "Import",
+    "Lane",
+    "ListMember",
+    "ProviderMessage",
+    "RawEvent",
+    "Receipt",
+    "Recipient",
+    "RecipientList",
+    "RefusedRow",
+    "Reply",
+    "Run",
+    "SeenEvent",
+    "SendLock",
+    "TallyDelta",
+    "Template",
+    "TemplateVersion",
+    "Trouble",
 ]

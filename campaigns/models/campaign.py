@@ -109,7 +109,9 @@ class Campaign(TenantScoped):
     past_policy = models.CharField(max_length=10, choices=PastPolicy.choices, default=PastPolicy.SKIP)
     crontab = models.CharField(max_length=60, blank=True, help_text="minute hour day-of-month month day-of-week")
     crontab_clock = models.CharField(max_length=10, choices=Clock.choices, default=Clock.BRAND)
-    time_field = models.CharField(max_length=60, blank=True, help_text="Field with the time; empty: the send_at column.")
+    time_field = models.CharField(
+        max_length=60, blank=True, help_text="Field with the time; empty: the send_at column."
+    )
     lateness_minutes = models.PositiveIntegerField(
         null=True, blank=True, help_text="What could not go out so long after its time expires. Empty: the default."
     )
@@ -199,7 +201,9 @@ class Run(TenantScoped):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["campaign", "occurrence"], condition=models.Q(campaign__isnull=False), name="one_run_per_occurrence"
+                fields=["campaign", "occurrence"],
+                condition=models.Q(campaign__isnull=False),
+                name="one_run_per_occurrence",
             ),
             models.UniqueConstraint(
                 fields=["brand", "occurrence"], condition=models.Q(campaign__isnull=True), name="one_day_run"

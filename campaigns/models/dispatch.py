@@ -134,7 +134,9 @@ class Attempt(models.Model):
     outcome = models.CharField(
         max_length=20, choices=[(OPEN, OPEN), *((o.value, o.value) for o in Outcome)], default=OPEN
     )
-    proof = models.CharField(max_length=10, blank=True, db_default="", help_text="answer, receipt or look-up: it was taken.")
+    proof = models.CharField(
+        max_length=10, blank=True, db_default="", help_text="answer, receipt or look-up: it was taken."
+    )
     proven_at = models.DateTimeField(null=True)
     provider_id = models.CharField(max_length=80, blank=True, db_default="")
     code = models.CharField(max_length=60, blank=True, db_default="")

@@ -73,7 +73,9 @@ class Receipt(models.Model):
     """A delivery report, normalised. A fact: rows are only ever added."""
 
     tenant = _loose(Tenant)
-    raw = models.ForeignKey(RawEvent, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    raw = models.ForeignKey(
+        RawEvent, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     place = models.SmallIntegerField(help_text="Its place in the request.")
     dispatch_id = models.UUIDField(db_index=True)
     flight = models.SmallIntegerField()
@@ -97,7 +99,9 @@ class Reply(models.Model):
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT, null=True, related_name="+")
-    raw = models.ForeignKey(RawEvent, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    raw = models.ForeignKey(
+        RawEvent, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     account = models.ForeignKey(ProviderAccount, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     provider_id = models.CharField(max_length=80, blank=True)
     number = models.CharField(max_length=20, help_text="The person's.")
@@ -113,9 +117,7 @@ class Reply(models.Model):
     class Meta:
         verbose_name_plural = "replies"
         indexes = [
-            models.Index(
-                fields=["id"], condition=models.Q(is_opt_out=True, tidied_at=None), name="reply_untidied"
-            )
+            models.Index(fields=["id"], condition=models.Q(is_opt_out=True, tidied_at=None), name="reply_untidied")
         ]
 
     def __str__(self) -> str:

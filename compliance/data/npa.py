@@ -23,10 +23,7 @@ _CODES: Final[Mapping[str, str]] = {
     "CT": "203 475 860 959",
     "DC": "202 771",
     "DE": "302",
-    "FL": (
-        "239 305 321 324 352 386 407 448 561 645 656 689 727 728 754 772 786 813 850 863 904 941 "
-        "954"
-    ),
+    "FL": ("239 305 321 324 352 386 407 448 561 645 656 689 727 728 754 772 786 813 850 863 904 941 954"),
     "GA": "229 404 470 478 678 706 762 770 912 943",
     "GU": "671",
     "HI": "808",
@@ -127,16 +124,12 @@ _CANADA: Final[Mapping[str, str]] = {
 
 def _spread(table: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """A table whose keys hold several codes, as one entry per code."""
-    return {
-        code: frozenset(zones.split()) for codes, zones in table.items() for code in codes.split()
-    }
+    return {code: frozenset(zones.split()) for codes, zones in table.items() for code in codes.split()}
 
 
 _STATE_HOME: Final = {state: zone for zone, states in _HOME.items() for state in states.split()}
 
-STATE: Final[Mapping[str, str]] = {
-    code: state for state, codes in _CODES.items() for code in codes.split()
-}
+STATE: Final[Mapping[str, str]] = {code: state for state, codes in _CODES.items() for code in codes.split()}
 """US area code -> postal abbreviation of its state or territory."""
 
 ZONES: Final[Mapping[str, frozenset[str]]] = {
@@ -147,14 +140,11 @@ ZONES: Final[Mapping[str, frozenset[str]]] = {
 """Area code -> every zone its people may live in (of Canada, only codes with several)."""
 
 STATE_ZONES: Final[Mapping[str, frozenset[str]]] = {
-    state: frozenset().union(*(ZONES[code] for code in codes.split()))
-    for state, codes in _CODES.items()
+    state: frozenset().union(*(ZONES[code] for code in codes.split())) for state, codes in _CODES.items()
 }
 """State or territory -> all its zones, as far as its area codes tell."""
 
-CANADA_ZONES: Final = frozenset(
-    {"America/Halifax", "America/Regina"}.union(*_spread(_CANADA).values())
-)
+CANADA_ZONES: Final = frozenset({"America/Halifax", "America/Regina"}.union(*_spread(_CANADA).values()))
 
 _TERRITORIES: Final = frozenset({"PR", "VI", "GU", "MP", "AS"})
 COUNTRY: Final[Mapping[str, str]] = {

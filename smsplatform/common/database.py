@@ -29,7 +29,7 @@ def execute(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
     """Run one statement and return how many rows it touched."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        return max(cursor.rowcount, 0)
+        return max(int(cursor.rowcount), 0)
 
 
 @contextmanager

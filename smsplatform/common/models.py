@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from smsplatform.tenancy.models import Tenant
 
 
-Row = TypeVar("Row", bound=models.Model, covariant=True)
+Row_co = TypeVar("Row_co", bound=models.Model, covariant=True)
 
 
-class TenantQuerySet(models.QuerySet[Row]):
+class TenantQuerySet(models.QuerySet[Row_co]):
     """The first filter of every query path that starts from a request."""
 
     def for_tenant(self, tenant: "Tenant | int") -> Self:

@@ -5,7 +5,7 @@ its month was made; it should stay empty, and the doctor says when it is not.
 """
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from smsplatform.common.database import execute, rows
@@ -25,13 +25,14 @@ def ensure(now: datetime) -> list[str]:
     made = []
     month = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     for _ in range(MONTHS_AHEAD + 1):
-        following = (month.replace(year=month.year + 1, month=1) if month.month == 12 else month.replace(month=month.month + 1))
+        following = (month + timedelta(days=32)).replace(day=1)
         for table in TABLES:
             name = f"{table}_{month:%Y_%m}"
             if name not in present:
                 execute(
-                    f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{bound(month)}') TO ('{bound(following)}')"
-                    " WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02)"
+                    f"CREATE TABLE {name} PARTITION OF {table}"
+                    f" FOR VALUES FROM ('{bound(month)}') TO ('{bound(following)}') WITH (fillfactor = 70,"
+                    " autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02)"
                 )
                 made.append(name)
         month = following

@@ -59,14 +59,17 @@ def write_csv(path: Path, now: datetime) -> Cast:
     sleepers = [(f"+1917{2_000_000 + n:07d}", asleep) for n in range(ASLEEP)]
     everyone = people + sleepers
     repeated = [people[n] for n in (0, 7, 70, 700, 1400)]
-    bad = ["not a number", "2.025550123E9", "+1 212 555 0123 ext 9", "1-800-FLOWERS", "+1 202 555 0142", "+1 900 234 5678", "12345"]
+    bad = [
+        "not a number", "2.025550123E9", "+1 212 555 0123 ext 9", "1-800-FLOWERS", "+1 202 555 0142", "+1 900 234 5678",
+        "12345",
+    ]  # fmt: skip
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         out = csv.writer(file, delimiter=";")
         out.writerow(["Mobile", "First name", "Job", "Job ID", "TZ"])
         for n, (number, zone) in enumerate(everyone):
             shown = f"({number[2:5]}) {number[5:8]}-{number[8:]}" if n % 3 == 0 else number
             out.writerow([shown, _NAMES[n % len(_NAMES)], _JOBS[n % len(_JOBS)], 1000 + n, zone])
-            if n % 900 == 450:
+            if n % 900 == 899:  # noqa: PLR2004
                 file.write("\n")  # a blank row
         for number, zone in repeated:
             out.writerow([number, "Again", "Nurse", 1, zone])

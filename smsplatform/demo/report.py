@@ -116,7 +116,9 @@ def gather(
             Promise(
                 "Stop means stop",
                 all(stop.posted <= stop.in_air + SLACK for stop in stops) and bool(stops),
-                f"{stops[0].posted} requests after the pause, {stops[0].in_air} were in the air" if stops else "never paused",
+                f"{stops[0].posted} requests after the pause, {stops[0].in_air} were in the air"
+                if stops
+                else "never paused",
             ),
             Promise(
                 "STOP wins",
@@ -163,7 +165,10 @@ def show(console: Console, outcome: Outcome) -> int:
         why.setdefault(state, []).append(f"{reason.split('@')[0]} {number:,}")
     for state, number in sorted(outcome.totals.items(), key=lambda item: -item[1]):
         table.add_row(
-            f"{number:,}", f"{number / everyone:.1%}", _WORDS.get(State(state), state), ", ".join(why.get(state, [])[:4])
+            f"{number:,}",
+            f"{number / everyone:.1%}",
+            _WORDS.get(State(state), state),
+            ", ".join(why.get(state, [])[:4]),
         )
     table.add_row(f"[bold]{everyone:,}[/]", "", f"[bold]people in {len(outcome.people.awake) + 1} zones[/]", "")
     console.print(table)

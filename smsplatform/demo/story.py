@@ -4,6 +4,8 @@ import os
 import random
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from campaigns import imports, launch, reports, tasks
 from campaigns.models import Campaign, Dispatch, Import, RecipientList, Run, Template
 from campaigns.states import State
 from compliance import suppression
+from providers.adapters.base import Message
 from providers.models import ProviderAccount, Sender
 from smsplatform.common import database
 from smsplatform.demo import cast, report
@@ -66,7 +69,7 @@ def _play(stage: Stage, sabotage: str | None) -> report.Outcome:
     for name in NAMES:
         stage.start(name)
     wait_for(simulator.is_up, "the simulator")
-    wait_for(lambda: _is_web_up(), "the web process")
+    wait_for(_is_web_up, "the web process")
 
     now = database.now()
     people = cast.write_csv(Path(os.environ["SMS_VAR"]) / "recipients.csv", now)
@@ -184,7 +187,7 @@ def _watch(
     """Follow the run, and let things happen on the way; return what the pause did."""
     stops: list[report.Stop] = []
     sender = brand.senders.get().address
-    steps = [
+    steps: list[tuple[float, Callable[[], object]]] = [
         (0.15, lambda: _stops(simulator, account, sender, people.stoppers)),
         (0.35, lambda: _kill(stage)),
         (0.60, _flush),
@@ -224,7 +227,8 @@ def _line(totals: dict[str, int], everyone: int) -> str:
 
 def _stops(simulator: Simulator, account: ProviderAccount, sender: str, numbers: tuple[str, ...]) -> None:
     for number in numbers:
-        body = {"account": account.tenant.slug, "from": number, "to": sender, "text": random.choice(("STOP", "Stop.", "stop all"))}  # noqa: S311
+        text = random.choice(("STOP", "Stop.", "stop all"))  # noqa: S311
+        body = {"account": account.tenant.slug, "from": number, "to": sender, "text": text}
         simulator.ask("POST", "/_control/inbound", body)
     _say(f"[yellow]{len(numbers)} people whose message still waits text STOP[/]")
 
@@ -306,11 +310,9 @@ def _break(sabotage: str, simulator: Simulator, run: Run, account: ProviderAccou
         return
     to = taken["to"] if sabotage == "never-twice" else people.stoppers[0]
     adapter = account.adapter()
-    from providers.adapters.base import Message
-
-    call = adapter.call(Message(reference=taken["reference"], to=to, sender="+18885550100", text="again", segments=1, status_url=""))  # fmt: skip
-    import urllib.request
-
+    call = adapter.call(
+        Message(reference=taken["reference"], to=to, sender="+18885550100", text="again", segments=1, status_url="")
+    )
     request = urllib.request.Request(call.url, data=call.body, headers=dict(call.headers), method=call.method)  # noqa: S310
     urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
 

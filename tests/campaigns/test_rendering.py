@@ -216,9 +216,7 @@ _TEXTS = st.text(alphabet="xyz \nłñ😀{}%|", max_size=10).filter(
     lambda text: "{{" not in text and "{%" not in text and not text.endswith("{")
 )
 _OUTPUTS = st.builds(
-    lambda name, default: (
-        f"{{{{ {name} }}}}" if default is None else f'{{{{ {name} | default: "{default}" }}}}'
-    ),
+    lambda name, default: f"{{{{ {name} }}}}" if default is None else f'{{{{ {name} | default: "{default}" }}}}',
     _NAMES,
     st.none() | st.text(alphabet="xyz é", max_size=5),
 )

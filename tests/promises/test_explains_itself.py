@@ -1,5 +1,6 @@
 """P9: every decision carries its reason; numbers are the facts at every step; the audits find what is wrong."""
 
+import itertools
 import uuid
 from datetime import timedelta
 
@@ -251,9 +252,12 @@ def test_finds_two_flights_proven_taken(sent):
     assert audits.everything().accepted_twice == [str(dispatch.pk)]
 
 
+_ids = itertools.count(1)
+
+
 def _receipt(dispatch, flight, provider_id):
     Receipt.objects.create(
-        tenant_id=dispatch.tenant_id, raw_id=1, dispatch_id=dispatch.pk, flight=flight, provider_id=provider_id,
+        tenant_id=dispatch.tenant_id, raw_id=next(_ids), dispatch_id=dispatch.pk, flight=flight, provider_id=provider_id,
         status="sent", place=0, received_at=database.now(),
     )  # fmt: skip
 

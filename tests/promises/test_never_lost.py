@@ -167,7 +167,7 @@ def test_gives_the_lease_back_when_the_broker_refuses(acme, monkeypatch):
 
     monkeypatch.setattr(tasks.run_small_batch, "apply_async", refuse)
     monkeypatch.setattr("celery.canvas.Signature.apply_async", refuse)
-    assert tasks.hand_out("bulk") == 1
+    assert tasks.hand_out("bulk") == 0
     batch = world.only_batch(run)
     assert (batch.phase, batch.starts, batch.lease_until) == ("waiting", 0, None)
     assert batch.due_at <= database.now() + timedelta(seconds=3)

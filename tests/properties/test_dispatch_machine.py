@@ -40,7 +40,9 @@ _STAGES = [stage for stage in PIPELINE if stage.kind == "sql"]
 _SEND = next(stage for stage in PIPELINE if stage.kind == "http")
 _AT_ONCE = [reaction for reaction in HONEST if reaction.outcome is not None]
 _WAITS = [{"seconds": 1}, {"seconds": 6}, {"seconds": 31}, {"seconds": 61}, {"minutes": 6}, {"hours": 3}]
+_AGES = st.integers(0, 5)  # of a lease: 0 is the latest
 _RUNS = 4
+_STOPS = 3
 _LOOKS = 50  # how often rest is looked for before we say that it does not come
 
 
@@ -50,16 +52,16 @@ class Dispatches(RuleBasedStateMachine):
     place: town.Town
     is_honest = True
 
-    leases = Bundle("leases")
     turns = Bundle("turns")
     flights = Bundle("flights")
-    runs = Bundle("runs")
 
     def __init__(self):
         super().__init__()
         self.clock = Clock()
         self.clock.start()
         self.carrier = Carrier()
+        self.runs = []
+        self.leases = []
         self.stopped = set()
         self.proven = set()
         self.inbound = 0
@@ -69,30 +71,29 @@ class Dispatches(RuleBasedStateMachine):
     # -- the world --------------------------------------------------------------------------------------------------
 
     @initialize(
+        target=flights,
         person_cap=st.integers(1, 3),
-        daily_cap=st.sampled_from([None, 2, 6]),
+        daily_cap=st.sampled_from([None, 4]),
         hours=st.sampled_from(town.HOURS),
+        which=st.integers(0, 3),
+        reactions=st.lists(st.sampled_from(HONEST), max_size=3),
     )
-    def limits(self, person_cap, daily_cap, hours):
+    def begins(self, person_cap, daily_cap, hours, which, reactions):
         self.place.set_limits(person_cap=person_cap, daily_cap=daily_cap, hours=hours)
+        self.launches(which)
+        self.hands_out(Lane.BULK, 4)
+        return self.claims_and_posts(0, 0, reactions)
 
-    @initialize(target=runs, which=st.integers(0, 3))
-    def first_run(self, which):
-        return self._launch(which)
-
-    @precondition(lambda self: Run.objects.count() < _RUNS)
-    @rule(target=runs, which=st.integers(0, 3))
+    @precondition(lambda self: len(self.runs) < _RUNS)
+    @rule(which=st.integers(0, 3))
     def launches(self, which):
-        return self._launch(which)
-
-    def _launch(self, which):
         self.clock.goes_on(milliseconds=1)  # runs are told apart by their time
         campaign = self.place.campaigns[which]
-        occurrence = str(Run.objects.filter(campaign=campaign).count())
+        occurrence = str(len(self.runs))
         run = launch.launch(campaign=campaign, occurrence=occurrence, now=self.clock.now, actor="test")
         assert launch.launch(campaign=campaign, occurrence=occurrence, now=self.clock.now, actor="test") == run
         launch.materialise(run.pk)
-        return run
+        self.runs.append(run.pk)
 
     @rule(person=st.integers(0, 4), brand=st.integers(0, 1), category=st.sampled_from(Category))
     def single_message(self, person, brand, category):
@@ -111,33 +112,39 @@ class Dispatches(RuleBasedStateMachine):
 
     # -- the pipeline -----------------------------------------------------------------------------------------------
 
-    @rule(target=leases, lane=st.sampled_from(Lane), stages=st.integers(0, 4))
+    @rule(lane=st.sampled_from(Lane), stages=st.integers(0, 4))
     def hands_out(self, lane, stages):
-        leased = self._handed_out(lane)
-        for batch in leased:
+        for leased in self._handed_out(lane):
+            self.leases.append(leased)
             for stage in PIPELINE[:stages]:
-                self._run(stage, batch)
-        return multiple(*leased)
+                self._run(stage, leased)
 
     def _handed_out(self, lane):
         with transaction.atomic():
             return scheduling.claim_due_batches(lane, self.clock.now)
 
-    @rule(leased=leases, first=st.integers(0, 4), count=st.integers(1, 5))
-    def runs_stages(self, leased, first, count):
-        for stage in _STAGES[first : first + count]:
-            self._run(stage, leased)
+    def _lease(self, age):
+        return self.leases[-1 - age % len(self.leases)]
 
-    @rule(leased=leases, is_published=st.booleans())
-    def chain_breaks(self, leased, is_published):
+    @precondition(lambda self: self.leases)
+    @rule(age=_AGES, first=st.integers(0, 4), count=st.integers(1, 5))
+    def runs_stages(self, age, first, count):
+        for stage in _STAGES[first : first + count]:
+            self._run(stage, self._lease(age))
+
+    @precondition(lambda self: self.leases)
+    @rule(age=_AGES, is_published=st.booleans())
+    def chain_breaks(self, age, is_published):
+        leased = self._lease(age)
         if is_published:
             scheduling.fail(leased.batch_id, leased.lease, stage="any", error=ValueError(), now=self.clock.now)
         else:
             scheduling.give_back(leased, self.clock.now)
 
-    @rule(leased=leases, reactions=st.lists(st.sampled_from(_AT_ONCE), min_size=1, max_size=4))
-    def whole_chain(self, leased, reactions):
-        self._chain(leased, reactions)
+    @precondition(lambda self: self.leases)
+    @rule(age=_AGES, reactions=st.lists(st.sampled_from(_AT_ONCE), min_size=1, max_size=4))
+    def whole_chain(self, age, reactions):
+        self._chain(self._lease(age), reactions)
 
     def _chain(self, leased, reactions):
         for stage in PIPELINE:
@@ -158,10 +165,11 @@ class Dispatches(RuleBasedStateMachine):
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
-    @rule(target=turns, leased=leases)
-    def begins_a_turn(self, leased):
+    @precondition(lambda self: self.leases)
+    @rule(target=turns, age=_AGES)
+    def begins_a_turn(self, age):
         try:
-            return OpenTurn(leased)
+            return OpenTurn(self._lease(age))
         except LeaseLost:
             return multiple()
 
@@ -169,8 +177,10 @@ class Dispatches(RuleBasedStateMachine):
     def claims(self, turn, count, choice):
         return self._claimed(turn, count, choice)
 
-    @rule(target=flights, leased=leases, choice=st.integers(0, 1), reactions=st.lists(st.sampled_from(HONEST), min_size=3, max_size=3))
-    def claims_and_posts(self, leased, choice, reactions):
+    @precondition(lambda self: self.leases)
+    @rule(target=flights, age=_AGES, choice=st.integers(0, 1), reactions=st.lists(st.sampled_from(HONEST), max_size=3))
+    def claims_and_posts(self, age, choice, reactions):
+        leased = self._lease(age)
         for stage in PIPELINE[:4]:
             self._run(stage, leased)
         try:
@@ -232,6 +242,7 @@ class Dispatches(RuleBasedStateMachine):
         if is_applied:
             receipts.apply_events()
 
+    @precondition(lambda self: len(self.stopped) < _STOPS)
     @rule(person=st.integers(0, 4), brand=st.integers(0, 1))
     def says_stop(self, person, brand):
         number, ours = self.place.people[person][0], self.place.brands[brand]
@@ -240,9 +251,9 @@ class Dispatches(RuleBasedStateMachine):
         events.call(account, [events.message(number, self.place.senders[ours.pk], "Stop", key=self.inbound)])
         self.stopped.add((ours.pk, number))
 
-    @rule(run=runs, verb=st.sampled_from([launch.pause, launch.resume, launch.cancel]))
-    def is_stopped(self, run, verb):
-        run = Run.objects.get(pk=run.pk)
+    @rule(age=_AGES, verb=st.sampled_from([launch.pause, launch.resume, launch.cancel]))
+    def is_stopped(self, age, verb):
+        run = Run.objects.get(pk=self.runs[-1 - age % len(self.runs)])
         if run.cancelled_at is None:
             verb(run, now=self.clock.now, actor="test")
 

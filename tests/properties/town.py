@@ -14,11 +14,7 @@ from smsplatform.common.database import execute
 from smsplatform.tenancy.models import Brand, Tenant
 from tests import world
 
-_LEFT_BEHIND = (
-    "campaigns_tallydelta campaigns_trouble campaigns_sendlock campaigns_receipt campaigns_providermessage campaigns_reply"
-    " campaigns_rawevent campaigns_seenevent campaigns_attempt campaigns_dispatch campaigns_batch campaigns_run"
-    " compliance_permit compliance_capwindow compliance_suppression tracking_click tracking_link tenancy_auditevent"
-).split()
+_LEFT_BEHIND = ["campaigns_tallydelta", "campaigns_trouble", "campaigns_sendlock", "campaigns_receipt", "campaigns_providermessage", "campaigns_reply", "campaigns_rawevent", "campaigns_seenevent", "campaigns_attempt", "campaigns_dispatch", "campaigns_batch", "campaigns_run", "compliance_permit", "compliance_capwindow", "compliance_suppression", "tracking_click", "tracking_link", "tenancy_auditevent"]
 
 
 @dataclass

@@ -23,7 +23,6 @@ from smsplatform.common.errors import ApplicationError
 from smsplatform.tenancy import access
 from smsplatform.tenancy.models import Tenant
 
-_ACTOR: Final = "manage.py import_recipients"
 _SECONDS_BETWEEN_LINES: Final = 2.0
 _ROWS: Final = (
     ("new", "new people"),
@@ -58,6 +57,7 @@ class Command(BaseCommand):
         parser.add_argument("--default-region", default="US", help="country of numbers without code (US)")
         parser.add_argument("--country-codes", action="store_true", help="numbers start with their country code")
         parser.add_argument("--sandbox", action="store_true", help="take numbers reserved for fiction and tests")
+        parser.add_argument("--actor", default="operator", help="who does this, for the audit trail")
         parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
         parser.add_argument("--errors", metavar="CSV", help="write the refused rows there")
         parser.add_argument("--resume", type=int, metavar="ID", help="go on with this import, or retry it")
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         """Make or find the import, run it to its end, report."""
         try:
             tenant = access.access_tenant(options["tenant"])
-            source = _resumed(tenant, options["resume"]) if options["resume"] else _made(tenant, options)
+            source = _resumed(tenant, options["resume"], options["actor"]) if options["resume"] else _made(tenant, options)
         except ApplicationError as error:
             raise CommandError(str(error)) from None
         started = time.monotonic()
@@ -154,13 +154,13 @@ def _made(tenant: Tenant, options: dict[str, Any]) -> Import:
             "sandbox": options["sandbox"],
             "types": _pairs(options["type"], "--type"),
         },
-        actor=_ACTOR,
+        actor=options["actor"],
     )
 
 
-def _resumed(tenant: Tenant, import_id: int) -> Import:
+def _resumed(tenant: Tenant, import_id: int, actor: str) -> Import:
     source = access.access(Import, tenant, pk=import_id)
-    return imports.retry(source, actor=_ACTOR) if source.status == Import.Status.FAILED else source
+    return imports.retry(source, actor=actor) if source.status == Import.Status.FAILED else source
 
 
 def _pairs(given: list[str], option: str) -> dict[str, str]:

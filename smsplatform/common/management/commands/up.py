@@ -68,9 +68,7 @@ def _chosen(only: str | None) -> list[str]:
     names = only.split(",") if only else list(processes.PROCESSES)
     unknown = set(names) - set(processes.PROCESSES)
     if unknown:
-        raise CommandError(
-            f"Unknown: {', '.join(sorted(unknown))}. There are {', '.join(processes.PROCESSES)}."
-        )
+        raise CommandError(f"Unknown: {', '.join(sorted(unknown))}. There are {', '.join(processes.PROCESSES)}.")
     return names
 
 
