@@ -29,7 +29,15 @@ class LinkAdmin(Facts, BigTableAdmin):
     search_fields = ("code", "dispatch_id")
     search_help_text = "A whole code, or the whole id of a dispatch."
     ordering = ("-pk",)
-    fields: ClassVar[Any] = (_address, "destination", "dispatch_id", "position", "created_at", "expires_at", "killed_at")
+    fields: ClassVar[Any] = (
+        _address,
+        "destination",
+        "dispatch_id",
+        "position",
+        "created_at",
+        "expires_at",
+        "killed_at",
+    )
     readonly_fields: ClassVar[Any] = (_address,)
 
 

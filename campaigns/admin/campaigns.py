@@ -48,6 +48,11 @@ def _launch(request: HttpRequest, campaign: Campaign) -> str:
     return format_html("{} is launched: {}.", campaign, link("campaigns_run", run.pk, "see the run"))
 
 
+def _may_be_launched(campaign: Campaign) -> bool:
+    """Return whether there is something to launch by hand: who repeats by everybody's own clock needs a wall time."""
+    return campaign.schedule != Campaign.Schedule.REPEAT or campaign.crontab_clock == Campaign.Clock.BRAND
+
+
 def _live_runs(campaign: Campaign) -> Any:
     return campaign.runs.filter(cancelled_at=None)
 
@@ -87,7 +92,9 @@ def _launch_inputs(_request: HttpRequest, campaign: Campaign) -> SafeString:
     key = format_html('<input type="hidden" name="launch_key" value="{}">', launch_key())
     if not _live_runs(campaign).exists():
         return key
-    question = mark_safe('<label><input type="checkbox" name="again" value="1" required> text everybody once more</label>')
+    question = format_html(
+        '<label><input type="checkbox" name="again" value="1" required> {}</label>', "text everybody once more"
+    )
     return format_html("{}{}", key, question)
 
 
@@ -127,7 +134,7 @@ class CampaignAdmin(VerbsAdmin):
     autocomplete_fields = ("brand", "template", "lists", "minus_lists")
     readonly_fields = ("created_at", "fired_until")
     verbs = (
-        Verb("launch", "Launch", _launch, inputs=_launch_inputs),
+        Verb("launch", "Launch", _launch, _may_be_launched, inputs=_launch_inputs),
         Verb("pause", "Pause the latest run", _on_latest(launch.pause, "is paused"), _is_latest("active")),
         Verb("resume", "Resume the latest run", _on_latest(launch.resume, "goes on"), _is_latest("paused")),
         Verb(

@@ -52,7 +52,17 @@ class RawEventAdmin(Facts, BigTableAdmin):
     ordering = ("-pk",)
     newest = 100_000
     readonly_fields: ClassVar[Any] = (_account, _body)
-    fields: ClassVar[Any] = (_account, "received_at", "applied_at", "retry_at", "flaw", "method", "url", "headers", _body)
+    fields: ClassVar[Any] = (
+        _account,
+        "received_at",
+        "applied_at",
+        "retry_at",
+        "flaw",
+        "method",
+        "url",
+        "headers",
+        _body,
+    )
 
 
 @admin.register(Receipt)

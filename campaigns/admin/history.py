@@ -4,7 +4,7 @@ from typing import Final
 
 from campaigns.admin.tables import Table, link
 from campaigns.models import Attempt, Dispatch, Receipt, Reply, SendLock
-from campaigns.states import State
+from campaigns.states import OPEN, State
 from compliance.models import Permit
 from providers.models import ProviderAccount
 from tracking.models import Click, Link
@@ -39,7 +39,7 @@ def explain(dispatch: Dispatch) -> str:
         words.append(f"Reason: {dispatch.reason}{f' ({dispatch.detail})' if dispatch.detail else ''}.")
     if dispatch.state == State.HELD and dispatch.not_before:
         words.append(f"Next look at {dispatch.not_before:%Y-%m-%d %H:%M:%S} UTC.")
-    if dispatch.settled_at is None and dispatch.state not in (State.ACCEPTED, State.UNKNOWN, State.DEAD):
+    if dispatch.state in OPEN:
         words.append(f"It expires at {dispatch.expires_at:%Y-%m-%d %H:%M:%S} UTC.")
     return " ".join(words)
 

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from campaigns import launch, reports
 from campaigns.admin.tables import Table, bar, legend, link, list_link
 from campaigns.models import Batch, Run
+from campaigns.states import OPEN
 from smsplatform.common import database
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
 from smsplatform.tenancy.admin_scope import Facts, actor_of
@@ -66,7 +67,10 @@ def _state(run: Run) -> str:
         return "cancelled"
     if run.paused_at:
         return "paused"
-    return "launched" if run.materialised_at else "being made"
+    if run.materialised_at is None:
+        return "being made"
+    totals: Counter[str] = run.totals  # type: ignore[attr-defined]
+    return "running" if any(totals[state] for state in OPEN) else "finished"
 
 
 @admin.display(description="campaign", ordering="campaign__name")

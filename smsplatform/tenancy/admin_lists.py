@@ -38,6 +38,7 @@ class BigTableAdmin(TenantScopedAdmin):
 
     paginator = EndlessPaginator
     list_max_show_all = 0
+    show_facets = admin.ShowFacets.NEVER  # they count
     sortable_by: ClassVar[Any] = ()  # the primary key's order is the only one that needs no sorting
     newest: ClassVar[int] = 0  # without a search, only so many of the latest ids are looked at; 0: all
 

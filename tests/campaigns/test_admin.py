@@ -141,6 +141,13 @@ class TestLaunching:
         assert "has no list" in told(refused)[0]
         assert published == []
 
+    def test_is_not_for_what_repeats_by_the_recipients_clocks(self, manager, acme, published):
+        campaign = acme.campaign(schedule="repeat", crontab="0 9 * * *", crontab_clock="recipient")
+        assert "launch_key" not in manager.get(address("campaign_change", campaign.pk)).content.decode()
+        _, refused = self.press(manager, campaign, "2026-01-01T00:00:00Z-00000000")
+        assert "nothing to launch" in told(refused)[0]
+        assert not Run.objects.exists()
+
     def test_works_from_the_list_too(self, manager, acme, published):
         campaigns = [acme.campaign(), acme.campaign()]
         page = manager.get(address("campaign_changelist")).content.decode()
@@ -222,6 +229,7 @@ class TestRuns:
         assert "<script>" not in text.split("<body")[1]
         listed = manager.get(address("run_changelist"))
         assert "<title>blocked: 1</title>" in listed.content.decode()
+        assert ">running<" in listed.content.decode()
 
     def test_are_listed_with_a_fixed_number_of_statements(self, manager, acme):
         acme.recipient()
@@ -271,11 +279,12 @@ class TestDispatches:
         acme.recipients(3)
         acme.run()
         with CaptureQueriesContext(connection) as queries:
-            assert len(self.rows(manager)) == 3
+            assert len(self.rows(manager, _facets="True")) == 3
         asked = [query["sql"] for query in queries if '"campaigns_dispatch"' in query["sql"]]
         assert asked
         for sql in asked:
             assert "COUNT(" not in sql.upper()
+            assert '"state" =' not in sql
             assert '"campaigns_dispatch"."id" >=' in sql
         assert "LIMIT 51" in asked[0]
 

@@ -8,7 +8,7 @@ import enum
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from campaigns import sending
 from campaigns.verbs import Settlement
@@ -61,10 +61,16 @@ class Flight:
     provider_id: str = ""
     answer: Answer | None = None
     settlement: Settlement | None = None
+    is_reported: bool = False
 
     @property
     def is_in_hand(self):
         return self.posted_at is None and not self.is_given_back
+
+    @property
+    def is_heard(self):
+        """The poster knows that it was taken."""
+        return self.answer is not None and self.answer.result.outcome is Outcome.ACCEPTED
 
     def __str__(self):
         return f"try {self.flight} of {self.dispatch_id} to {self.number}"
@@ -112,6 +118,3 @@ def settlement(flight, *, has_next):
     if flight.settlement is None:
         flight.settlement = sending.verdict(flight.answer, posts=flight.posts, has_next=has_next)
     return flight.settlement
-
-
-SECOND = timedelta(seconds=1)

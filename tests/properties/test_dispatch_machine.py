@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from campaigns import launch, notifications, receipts, recovery, replies, scheduling, sending
+from campaigns import audits, dead_letters, launch, notifications, receipts, recovery, replies, scheduling, sending
 from campaigns.leases import LeaseLost
 from campaigns.models import Batch, Lane, Run
 from campaigns.pipeline import PIPELINE
@@ -220,9 +220,13 @@ class Dispatches(RuleBasedStateMachine):
             self.carrier.give_back(flight, self.clock.now)
 
     @rule(one=flights, others=st.lists(flights, max_size=2), has_next=st.booleans())
-    def settles(self, one, others, has_next):
+    def answers_are_stored(self, one, others, has_next):
         """The poster stores answers; a settlement whose commit was not heard of is stored again."""
-        answered = {id(flight): flight for flight in [one, *others] if flight.answer is not None}
+        self.settles([one, *others], has_next=has_next)
+
+    @staticmethod
+    def settles(flights, *, has_next):
+        answered = {id(flight): flight for flight in flights if flight.answer is not None}
         sending.settle([settlement(flight, has_next=has_next) for flight in answered.values()])
 
     # -- what others do ---------------------------------------------------------------------------------------------
@@ -239,6 +243,7 @@ class Dispatches(RuleBasedStateMachine):
         for flight, status in told:
             account = ProviderAccount.objects.get(pk=flight.channel.account_id)
             events.call(account, [events.report(flight, status, is_named=is_named)])
+            flight.is_reported |= is_named
         if is_applied:
             receipts.apply_events()
 
@@ -261,6 +266,11 @@ class Dispatches(RuleBasedStateMachine):
     def is_stopped_above(self, model, number, is_paused):
         thing = model.objects.order_by("id")[number]
         model.objects.filter(pk=thing.pk).update(paused_at=self.clock.now if is_paused else None)
+
+    @rule()
+    def dead_are_replayed(self):
+        """An operator tries: whatever is out there must not start again."""
+        dead_letters.replay(list(dead_letters.every_dead()), now=self.clock.now, actor="test")
 
     @rule()
     def ticks(self):
@@ -309,8 +319,7 @@ class Dispatches(RuleBasedStateMachine):
         ProviderAccount.objects.update(paused_at=None)
         for run in Run.objects.filter(cancelled_at=None).exclude(paused_at=None):
             launch.resume(run, now=self.clock.now, actor="test")
-        settled = [flight for flight in self.carrier.flights if flight.answer is not None]
-        sending.settle([settlement(flight, has_next=False) for flight in settled])
+        self.settles(self.carrier.flights, has_next=False)
         self.clock.goes_on(minutes=2)  # every lease and every horizon is over
 
     def _works_until_quiet(self):
@@ -336,10 +345,29 @@ class Dispatches(RuleBasedStateMachine):
         return max((row.expires_at for row in facts.dispatches().values()), default=self.clock.now) + timedelta(minutes=1)
 
 
+class LyingCarrier(Dispatches):
+    """It takes messages and says that it did not. P1 cannot hold then; everything else must, and the audit must notice."""
+
+    is_honest = False
+
+    @precondition(lambda self: self.leases)
+    @rule(target=Dispatches.flights, age=_AGES, has_next=st.booleans())
+    def lies(self, age, has_next):
+        flights = self.claims_and_posts(age, 0, [Reaction.TAKES_AND_SAYS_NO] * 3)
+        self.settles(flights, has_next=has_next)
+        return flights
+
+    def _ends(self):
+        super()._ends()
+        told = Counter(f.dispatch_id for f in self.carrier.taken() if f.is_reported or f.is_heard)
+        noticed, _ = audits.duplicates()
+        assert set(noticed) == {dispatch_id for dispatch_id, times in told.items() if times > 1}
+
+
 @pytest.fixture
 def place(transactional_db, settings):
     settings.BATCH_SIZE = 3
-    settings.MAX_FLIGHTS = 3
+    settings.MAX_FLIGHTS = 2
     facts.watch()
     yield town.build()
     facts.unwatch()
@@ -347,4 +375,9 @@ def place(transactional_db, settings):
 
 def test_dispatches_keep_every_promise(place):
     Dispatches.place = place
-    run_state_machine_as_test(Dispatches, settings=trying(40, steps=60))
+    run_state_machine_as_test(Dispatches, settings=trying(30))
+
+
+def test_lies_of_a_carrier_are_noticed_and_break_nothing_else(place):
+    LyingCarrier.place = place
+    run_state_machine_as_test(LyingCarrier, settings=trying(10))
