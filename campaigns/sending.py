@@ -152,13 +152,11 @@ class _Turn:
         started, wall = delivery.clock(), time.time()
         claimed = self._claim(channel, rows)
         if claimed is None:
-            throttle.refund(channel, sum(row.segments for row in rows))
             self.is_over = True
             return False
         flights, now = claimed
         gone = {row.id for row in rows}
         self.pending = [row for row in self.pending if row.id not in gone]
-        throttle.refund(channel, sum(row.segments for row in rows if row.id not in flights))
         post_within = settings.POST_WITHIN.total_seconds()
         envelopes = []
         for row, delay in zip(rows, granted.delays, strict=True):
@@ -265,8 +263,6 @@ class _Turn:
         for answer in group:
             row, channel = self.in_air.pop((answer.dispatch_id, answer.flight))
             delivery.air(channel.account_id, channel.limits.concurrency).learn(answer)
-            if answer.result.outcome is Outcome.NOT_POSTED:
-                throttle.refund(channel, row.segments)
             again = self._next_try(row, answer)
             settlement = verdict(answer, posts=row.posts, has_next=again is not None)
             settlements.append(settlement)

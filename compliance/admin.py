@@ -28,6 +28,10 @@ class SuppressionForm(TenantForm):
         model = Suppression
         fields = ("brand", "number", "category", "reason")
 
+    def _get_validation_exclusions(self) -> set[str]:
+        # They decide whether the same number is suppressed already.
+        return super()._get_validation_exclusions() - {"scope", "released_at"}
+
     def clean_number(self) -> str:
         number = re.sub(r"[\s().-]", "", self.cleaned_data["number"])
         if not _E164.fullmatch(number):

@@ -2,7 +2,8 @@
 
 Each bucket is one number, the instant at which its next segment is due. A slice's rows get their instants one after
 the other, as far as `LOOK_AHEAD` reaches, so a burst never exceeds 5 % of a second. A missing bucket starts empty.
-Redis unreachable: nothing is granted (P5).
+Redis unreachable: nothing is granted (P5). Tokens of rows that were not posted in the end are not given back: rows granted
+behind them keep their instants, so a refund would let two rows share one.
 """
 
 from collections.abc import Sequence
@@ -46,16 +47,6 @@ end
 return {string.format('%.6f', wait), unpack(delays)}
 """
 
-_REFUND: Final = """
-for i = 1, #KEYS do
-  local stored = redis.call('GET', KEYS[i])
-  if stored then
-    redis.call('SET', KEYS[i], string.format('%.6f', tonumber(stored) - tonumber(ARGV[i])), 'KEEPTTL')
-  end
-end
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Granted:
     """Seconds from now at which each of the first rows may be posted, and until the bucket can serve again."""
@@ -74,15 +65,6 @@ def take(channel: Channel, segments: Sequence[int]) -> Granted:
         return Granted(delays=(), wait=UNREACHABLE_WAIT)
     wait, *delays = (float(value) for value in answer)
     return Granted(delays=tuple(delays), wait=wait)
-
-
-def refund(channel: Channel, segments: int) -> None:
-    """Give back tokens of rows that were not posted; a lost refund only costs time."""
-    names, gaps = _buckets(channel)
-    try:
-        redis.client().register_script(_REFUND)(keys=names, args=[gap * segments for gap in gaps])
-    except redis.Unreachable:
-        return
 
 
 def _buckets(channel: Channel) -> tuple[list[str], list[float]]:

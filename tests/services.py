@@ -8,6 +8,8 @@ import os
 from smsplatform import embedded
 
 embedded.use_where_unconfigured()
+# Threads of the live server end without telling; their connections must not outlive a request.
+os.environ["DATABASE_CONN_MAX_AGE"] = "0"
 # Each parallel worker has its own Redis database, so that they do not count each other's tokens.
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 _place = _worker + int(os.environ.get("REDIS_DB_OFFSET", "0"))

@@ -481,3 +481,4 @@ def test_superusers_suppress_a_number_everywhere(admin_client):
     data = {"brand": "", "number": "+12125551234", "category": "", "reason": "court order"}
     assert admin_client.post(reverse("admin:compliance_suppression_add"), data).status_code == 302
     assert Suppression.objects.get().scope == "platform"
+    assert errors(admin_client.post(reverse("admin:compliance_suppression_add"), data))

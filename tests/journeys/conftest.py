@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 
 import pytest
 from django.conf import settings as configured
@@ -61,6 +62,7 @@ class Worker:
 def worker(live_server, settings):
     settings.PUBLIC_URL = live_server.url
     settings.BATCH_SIZE = 50
+    settings.LEASE = timedelta(seconds=3)
     worker = Worker(live_server.url)
     yield worker
     worker.stop()

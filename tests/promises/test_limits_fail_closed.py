@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from campaigns import notifications, pipeline, receipts
-from campaigns.models import Batch, Dispatch, SendLock
+from campaigns import notifications, receipts, verbs
+from campaigns.models import Attempt, Batch, Dispatch, SendLock
 from campaigns.states import State
 from compliance import caps
 from compliance.models import CapWindow, Permit
@@ -14,7 +14,7 @@ from compliance.policy import Category
 from smsplatform.common import database
 from tests import world
 from tests.promises import hooks, sound
-from tests.promises.aftermath import run_until_settled
+from tests.promises.aftermath import Abandoned, run_until_settled
 from tests.promises.conftest import TOKEN
 from tests.promises.together import Gate, Job, blocked_sessions, gated, together, until
 
@@ -106,6 +106,20 @@ def test_cap_rolls_by_the_time_of_acceptance(acme):
     run_until_settled(runs[3])
     assert total(runs) == {State.ACCEPTED: 4}
     assert all(at is not None for at in Permit.objects.values_list("at", flat=True))
+
+
+def test_cap_counts_from_the_acceptance_or_for_an_unknown_from_its_claim(acme, simulator, monkeypatch):
+    acme.recipients(1)
+    acme.run()
+    world.work()
+    [accepted] = Dispatch.objects.all()
+    assert Permit.objects.get().at == accepted.accepted_at
+    world.ListMember.objects.all().delete()
+    abandoned = Abandoned(acme, monkeypatch)
+    [attempt] = Attempt.objects.filter(outcome="open")
+    assert Permit.objects.get(dispatch_id=attempt.dispatch_id).at is None
+    abandoned.look_after()
+    assert Permit.objects.get(dispatch_id=attempt.dispatch_id).at == attempt.claimed_at
 
 
 def test_one_time_codes_do_not_wait_for_a_marketing_text(acme, simulator):
@@ -249,7 +263,7 @@ def test_an_overtaker_waits_for_the_permits_of_who_was_just_in_time(acme, monkey
     for stage in world.PIPELINE[:2]:
         stage.run(*leases[0])
     gate = Gate()
-    gated(monkeypatch, pipeline.leases, "note_progress", gate)
+    gated(monkeypatch, verbs.caps, "reserve", gate)  # it has read its locks and written no permit yet
     first = Job(lambda: world.stage_named("check_caps").run(*leases[0]))
     gate.wait()
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from campaigns import launch, sending
+from campaigns import sending
 from campaigns.models import Dispatch
 from campaigns.states import State
 from compliance import caps
@@ -16,7 +16,7 @@ from providers import throttle
 from smsplatform.common import database, redis
 from tests import world
 from tests.promises import sound
-from tests.promises.together import Gate, Job, gated, together
+from tests.promises.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,26 +77,6 @@ def test_an_empty_bucket_is_no_state_of_a_row(acme, simulator):
     assert database.now() < due_at + timedelta(seconds=1)
     assert due_at < database.now() + timedelta(seconds=5)
     sound.check()
-
-
-def test_tokens_of_rows_that_were_not_posted_are_given_back(acme, simulator, monkeypatch):
-    acme.account.segments_per_second = 10
-    acme.account.save()
-    acme.recipients(5)
-    run = acme.run()
-    given = []
-    refund = throttle.refund
-    monkeypatch.setattr(
-        throttle, "refund", lambda channel, segments: given.append(segments) or refund(channel, segments)
-    )
-    gate = Gate()
-    gated(monkeypatch, throttle, "take", gate, after=True)
-    chain = Job(world.work)
-    gate.wait()
-    launch.cancel(run, now=database.now(), actor="test")
-    gate.open()
-    chain.result()
-    assert sum(given) == 5
 
 
 def test_counts_exactly_what_it_writes_when_a_stage_is_repeated_after_its_commit(acme):

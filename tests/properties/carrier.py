@@ -61,6 +61,7 @@ class Flight:
     provider_id: str = ""
     answer: Answer | None = None
     settlement: Settlement | None = None
+    is_echoed: bool = True  # whether the carrier's reports name our reference, or only its own id
     is_reported: bool = False
 
     @property

@@ -8,10 +8,10 @@ from campaigns import sending, webhooks
 from providers.adapters.base import WebhookRequest
 
 
-def report(flight, status, *, is_named=True):
-    """One report of a flight; unnamed ones carry only the carrier's own id of the message."""
+def report(flight, status):
+    """One report of a flight; some carriers name only their own id of the message."""
     event = {"id": flight.provider_id, "type": "report", "status": status, "code": "c", "detail": "d"}
-    if is_named:
+    if flight.is_echoed:
         event["reference"] = sending.reference(flight.dispatch_id, flight.flight)
     return event
 

@@ -235,15 +235,14 @@ class Dispatches(RuleBasedStateMachine):
         one=flights,
         others=st.lists(flights, max_size=2),
         statuses=st.lists(st.sampled_from(ReceiptStatus), min_size=3, max_size=3),
-        is_named=st.booleans(),
         is_applied=st.booleans(),
     )
-    def reports_come(self, one, others, statuses, is_named, is_applied):
+    def reports_come(self, one, others, statuses, is_applied):
         told = [(flight, status) for flight, status in zip([one, *others], statuses, strict=False) if flight.is_taken]
         for flight, status in told:
             account = ProviderAccount.objects.get(pk=flight.channel.account_id)
-            events.call(account, [events.report(flight, status, is_named=is_named)])
-            flight.is_reported |= is_named
+            events.call(account, [events.report(flight, status)])
+            flight.is_reported |= flight.is_echoed
         if is_applied:
             receipts.apply_events()
 

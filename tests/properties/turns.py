@@ -48,6 +48,7 @@ class OpenTurn:
                 posts=row.posts,
                 claimed_at=now,
                 post_by=now + settings.POST_WITHIN,
+                is_echoed=channel is self.channels[0],
             )
             for row in wanted
             if row.id in flights
@@ -87,6 +88,5 @@ def instantly(carrier, reactions, now):
     with (
         mock.patch.object(delivery, "poster", lambda: poster),
         mock.patch.object(throttle, "take", lambda _, segments: throttle.Granted((0.0,) * len(segments), 0.0)),
-        mock.patch.object(throttle, "refund", lambda _, __: None),
     ):
         yield poster
