@@ -42,13 +42,13 @@ test: $(DEV_STAMP)  ## run every test
 
 .PHONY: check
 check: $(DEV_STAMP)  ## lint, format, types, layers, migrations, docs, deployment
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(DUMMY) $(BIN)/mypy
-	$(DUMMY) $(BIN)/lint-imports --no-cache | tail -n 8
-	$(DUMMY) $(BIN)/python manage.py makemigrations --check --dry-run
-	$(DUMMY) $(BIN)/python manage.py state_diagram --check docs/architecture.md
-	$(DUMMY) PUBLIC_URL=https://sms.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@echo "· lint";        $(BIN)/ruff check .
+	@echo "· format";      $(BIN)/ruff format --check .
+	@echo "· types";       $(DUMMY) $(BIN)/mypy
+	@echo "· layers";      $(DUMMY) $(BIN)/lint-imports --no-cache | tail -n 6
+	@echo "· migrations";  $(DUMMY) $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+	@echo "· diagram";     $(DUMMY) $(BIN)/python manage.py state_diagram --check docs/architecture.md
+	@echo "· deployment";  $(DUMMY) PUBLIC_URL=https://sms.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 .PHONY: fix
 fix: $(DEV_STAMP)  ## format, and mend what the linter can mend

@@ -47,6 +47,7 @@ end
 return {string.format('%.6f', wait), unpack(delays)}
 """
 
+
 @dataclass(frozen=True, slots=True)
 class Granted:
     """Seconds from now at which each of the first rows may be posted, and until the bucket can serve again."""

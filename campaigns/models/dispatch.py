@@ -58,6 +58,7 @@ class Batch(models.Model):
     objects = TenantQuerySet.as_manager()
 
     class Meta:
+        verbose_name_plural = "batches"
         constraints = [models.UniqueConstraint(fields=["run", "position"], name="one_batch_per_position")]
         indexes = [
             models.Index(

@@ -50,9 +50,7 @@ def test_finds_the_zones_of_a_number(known, zones, source):
 
 def test_takes_all_zones_of_a_country_whose_mobiles_have_none():
     place = locate(number="+61412345678")
-    assert {"Australia/Perth", "Australia/Sydney", "Australia/Adelaide"} <= set(
-        place.zones.split("|")
-    )
+    assert {"Australia/Perth", "Australia/Sydney", "Australia/Adelaide"} <= set(place.zones.split("|"))
 
 
 @pytest.mark.parametrize(
@@ -121,15 +119,11 @@ def test_knows_every_zone_of_canada_for_its_country_code():
 
 
 def test_believes_an_explicit_zone_over_everything_else():
-    place = locate(
-        number="+12125550123", explicit_zone=" america/los_angeles ", postal_code="85001"
-    )
+    place = locate(number="+12125550123", explicit_zone=" america/los_angeles ", postal_code="85001")
     assert place == Place("America/Los_Angeles", ZoneSource.EXPLICIT)
 
 
-@pytest.mark.parametrize(
-    "wrong", ["Eastern Standard Time", "America/Nowhere", "Factory", "../etc/passwd"]
-)
+@pytest.mark.parametrize("wrong", ["Eastern Standard Time", "America/Nowhere", "Factory", "../etc/passwd"])
 def test_ignores_and_reports_a_zone_that_does_not_exist(wrong):
     place = locate(number="+12125550123", explicit_zone=wrong)
     assert (place.zones, place.source) == ("America/New_York", ZoneSource.AREA_CODE)

@@ -42,9 +42,7 @@ class Weekly:
 
 
 def _weekly(workday, saturday, sunday, holidays=()):
-    spans = [
-        ((time(span[0]), time(span[1])),) if span else () for span in (workday, saturday, sunday)
-    ]
+    spans = [((time(span[0]), time(span[1])),) if span else () for span in (workday, saturday, sunday)]
     return Weekly((spans[0],) * 5 + (spans[1], spans[2]), tuple(holidays))
 
 
@@ -112,9 +110,7 @@ def test_is_open_until_the_guard_before_the_first_zone_closes(zones, hours, now,
 
 
 def test_is_closed_in_the_guard():
-    found = window(
-        zones=NEW_YORK, hours=FEDERAL, now=_utc("2026-11-25T01:50Z"), guard=timedelta(minutes=10)
-    )
+    found = window(zones=NEW_YORK, hours=FEDERAL, now=_utc("2026-11-25T01:50Z"), guard=timedelta(minutes=10))
     assert found == Window(is_open=False, until=_utc("2026-11-25T13:00Z"))
 
 
@@ -122,9 +118,7 @@ def test_skips_what_is_shorter_than_the_guard():
     hours = Hours(time(9), time(9, 10))
     now = _utc("2026-11-24T00:00Z")
     assert window(zones=NEW_YORK, hours=hours, now=now, guard=timedelta(minutes=10)).until is None
-    assert window(zones=NEW_YORK, hours=hours, now=now, guard=timedelta(minutes=9)).until == _utc(
-        "2026-11-24T14:00Z"
-    )
+    assert window(zones=NEW_YORK, hours=hours, now=now, guard=timedelta(minutes=9)).until == _utc("2026-11-24T14:00Z")
 
 
 def test_never_opens_for_zones_that_have_no_hour_in_common():
@@ -165,16 +159,12 @@ def test_reads_midnight_as_the_end_of_the_day():
     assert found.until is not None
     assert found.until > now + HORIZON
     evening = Hours(time(18), time(0))
-    assert window(zones="UTC", hours=evening, now=now, guard=NO_GUARD).until == _utc(
-        "2026-11-24T18:00Z"
-    )
+    assert window(zones="UTC", hours=evening, now=now, guard=NO_GUARD).until == _utc("2026-11-24T18:00Z")
 
 
 def test_answers_for_each_key_of_a_batch():
     now = _utc("2026-11-24T13:30Z")
-    found = windows(
-        zones_keys=[NEW_YORK, AREA_850, "", NEW_YORK], hours=FLORIDA, now=now, guard=NO_GUARD
-    )
+    found = windows(zones_keys=[NEW_YORK, AREA_850, "", NEW_YORK], hours=FLORIDA, now=now, guard=NO_GUARD)
     assert {key: value.is_open for key, value in found.items()} == {
         NEW_YORK: True,
         AREA_850: False,
@@ -261,11 +251,7 @@ def test_agrees_with_a_look_at_every_minute(zones, hours, now):
     assert found.is_open is _is_allowed(zones, hours, now)
     horizon = now + timedelta(days=3)
     until = found.until if found.until is not None and found.until < horizon else horizon
-    changed = [
-        minute
-        for minute in _minutes(now, until)
-        if _is_allowed(zones, hours, minute) != found.is_open
-    ]
+    changed = [minute for minute in _minutes(now, until) if _is_allowed(zones, hours, minute) != found.is_open]
     assert changed == []
     if until is found.until:
         assert _is_allowed(zones, hours, until) is not found.is_open

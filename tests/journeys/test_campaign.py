@@ -23,7 +23,12 @@ def account_of(provider):
 
 
 def csv_file(tmp_path, count):
-    lines = ["Mobile,First name", *(f"+1212{2_340_000 + n},Ana" for n in range(count)), "nonsense,Bo", "+12122340000,Twin"]
+    lines = [
+        "Mobile,First name",
+        *(f"+1212{2_340_000 + n},Ana" for n in range(count)),
+        "nonsense,Bo",
+        "+12122340000,Twin",
+    ]
     path = tmp_path / "people.csv"
     path.write_text("\n".join(lines))
     return path
@@ -39,7 +44,9 @@ def finished(run, tick):
 
 
 @pytest.mark.parametrize("provider", DIALECTS)
-def test_goes_from_the_file_to_the_receipts_and_honours_a_stop(provider, worker, simulator, ticking, tmp_path, live_server):
+def test_goes_from_the_file_to_the_receipts_and_honours_a_stop(
+    provider, worker, simulator, ticking, tmp_path, live_server
+):
     acme = world.make(base_url=simulator.url, provider=provider, credentials=DIALECTS[provider])
     hooks = f"{live_server.url}/webhooks/{provider}/{acme.account.key}"
     simulator.script(account_of(provider), receipts={"delivered": 1, "sent": 1}, inbound_url=f"{hooks}/inbound")

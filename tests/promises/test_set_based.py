@@ -100,7 +100,7 @@ def receipts_for(acme, count):
 
 
 def test_receipts_are_applied_in_a_fixed_number_of_statements(acme):
-    assert receipts_for(acme, FEW) == receipts_for(acme, 60)
+    assert receipts_for(acme, FEW) == receipts_for(acme, 20)
 
 
 def test_recovery_looks_in_a_fixed_number_of_statements(acme, settings):
@@ -159,7 +159,7 @@ def test_collecting_is_a_fixed_number_of_statements(acme):
 
 def test_tidying_is_a_fixed_number_of_statements(acme):
     counts = []
-    for count in (FEW, 40):
+    for count in (FEW, 15):
         people = acme.recipients(count)
         acme.run(key=str(count))
         for person in people:

@@ -9,7 +9,7 @@ class Clock:
 
     def __init__(self, start=datetime(2026, 11, 20, 15, tzinfo=UTC)):
         self.now = start
-        self._patch = mock.patch("smsplatform.common.database.now", lambda: self.now)
+        self._patch = mock.patch("smsplatform.common.database.now", side_effect=lambda: self.now)
 
     def start(self):
         self._patch.start()

@@ -34,7 +34,9 @@ def unwatch():
 
 def moves():
     """Every change since the last look, in order: (dispatch, from, to)."""
-    seen = rows("WITH gone AS (DELETE FROM watched_move RETURNING *) SELECT dispatch_id, was, state FROM gone ORDER BY n")
+    seen = rows(
+        "WITH gone AS (DELETE FROM watched_move RETURNING *) SELECT dispatch_id, was, state FROM gone ORDER BY n"
+    )
     return [(dispatch_id, State(was), State(state)) for dispatch_id, was, state in seen]
 
 
@@ -78,7 +80,9 @@ def permits():
     """Every permit."""
     return [
         Permit(*row)
-        for row in rows("SELECT dispatch_id, brand_id, number, is_person_capped, windows, at, over_cap FROM compliance_permit")
+        for row in rows(
+            "SELECT dispatch_id, brand_id, number, is_person_capped, windows, at, over_cap FROM compliance_permit"
+        )
     ]
 
 
@@ -140,7 +144,9 @@ def check_caps(town, now):
         ours = [permit for permit in all_permits if permit.brand_id == brand.pk and not permit.over_cap]
         if brand.daily_cap is not None:
             regular = Counter(window for permit in ours for window in permit.windows)
-            assert all(number <= brand.daily_cap for number in regular.values()), f"{regular} over {brand.daily_cap} a day"
+            assert all(number <= brand.daily_cap for number in regular.values()), (
+                f"{regular} over {brand.daily_cap} a day"
+            )
         by_person = defaultdict(list)
         for permit in ours:
             if permit.is_person_capped:
@@ -190,7 +196,9 @@ def check_rest(found, now):
         if row.state in OPEN:
             assert row.state is State.HELD, f"nothing is to be done, and yet: {row}"
             assert row.not_before is not None, f"held for ever: {row}"
-            assert now < row.not_before <= row.expires_at, f"held until {row.not_before}, ends at {row.expires_at}: {row}"
+            assert now < row.not_before <= row.expires_at, (
+                f"held until {row.not_before}, ends at {row.expires_at}: {row}"
+            )
 
 
 def check_end(found, *, is_honest):

@@ -341,7 +341,9 @@ class Dispatches(RuleBasedStateMachine):
 
     def _last_end(self):
         """Batches are due on full minutes."""
-        return max((row.expires_at for row in facts.dispatches().values()), default=self.clock.now) + timedelta(minutes=1)
+        return max((row.expires_at for row in facts.dispatches().values()), default=self.clock.now) + timedelta(
+            minutes=1
+        )
 
 
 class LyingCarrier(Dispatches):

@@ -14,7 +14,26 @@ from smsplatform.common.database import execute
 from smsplatform.tenancy.models import Brand, Tenant
 from tests import world
 
-_LEFT_BEHIND = ["campaigns_tallydelta", "campaigns_trouble", "campaigns_sendlock", "campaigns_receipt", "campaigns_providermessage", "campaigns_reply", "campaigns_rawevent", "campaigns_seenevent", "campaigns_attempt", "campaigns_dispatch", "campaigns_batch", "campaigns_run", "compliance_permit", "compliance_capwindow", "compliance_suppression", "tracking_click", "tracking_link", "tenancy_auditevent"]
+_LEFT_BEHIND = [
+    "campaigns_tallydelta",
+    "campaigns_trouble",
+    "campaigns_sendlock",
+    "campaigns_receipt",
+    "campaigns_providermessage",
+    "campaigns_reply",
+    "campaigns_rawevent",
+    "campaigns_seenevent",
+    "campaigns_attempt",
+    "campaigns_dispatch",
+    "campaigns_batch",
+    "campaigns_run",
+    "compliance_permit",
+    "compliance_capwindow",
+    "compliance_suppression",
+    "tracking_click",
+    "tracking_link",
+    "tenancy_auditevent",
+]
 
 
 @dataclass
@@ -48,7 +67,9 @@ def build():
     """A town in which nothing has happened."""
     acme = world.make()
     brands = [acme.brand, Brand.objects.create(tenant=acme.tenant, name="Second", slug="second", **world.ALL_DAY)]
-    other = ProviderAccount(tenant=acme.tenant, name="spare", provider=acme.account.provider, base_url="http://127.0.0.1:9")
+    other = ProviderAccount(
+        tenant=acme.tenant, name="spare", provider=acme.account.provider, base_url="http://127.0.0.1:9"
+    )
     other.set_credentials({"token": "spare", "webhook_secret": "secret"})
     other.save()
     for number, (brand, account, position) in enumerate(
@@ -57,7 +78,13 @@ def build():
         Sender.objects.create(
             tenant=acme.tenant, brand=brand, account=account, address=f"+1888666000{number}", position=position
         )
-    zones = ["America/New_York", "America/New_York", "America/Los_Angeles", "America/New_York|Pacific/Honolulu", "America/Chicago"]
+    zones = [
+        "America/New_York",
+        "America/New_York",
+        "America/Los_Angeles",
+        "America/New_York|Pacific/Honolulu",
+        "America/Chicago",
+    ]
     people = [acme.recipient(zones=zone) for zone in zones]
     some = RecipientList.objects.create(tenant=acme.tenant, name="some")
     for person in people[:2]:

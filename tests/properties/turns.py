@@ -86,7 +86,7 @@ def instantly(carrier, reactions, now):
     """Whoever posts meets this carrier and hears these reactions, one after the other; there are always tokens."""
     poster = Instant(carrier, reactions, now)
     with (
-        mock.patch.object(delivery, "poster", lambda: poster),
+        mock.patch.object(delivery, "poster", return_value=poster),
         mock.patch.object(throttle, "take", lambda _, segments: throttle.Granted((0.0,) * len(segments), 0.0)),
     ):
         yield poster

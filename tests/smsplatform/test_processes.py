@@ -136,9 +136,7 @@ class TestSupervisor:
         assert "web    | hello from web" in shown
         assert shown.rstrip().endswith("all stopped")
 
-    def test_starts_a_dead_child_again_and_leaves_the_others_alone(
-        self, up: Callable[..., Up]
-    ) -> None:
+    def test_starts_a_dead_child_again_and_leaves_the_others_alone(self, up: Callable[..., Up]) -> None:
         platform = up("child('web', 0, 0)", "child('worker', 1, 0)")
         platform.await_started("web", "worker")
         others = platform.pid("worker")
@@ -221,12 +219,8 @@ class TestTable:
     def test_start_adds_the_environment_and_appends_to_the_log(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        say = (
-            "import os; print(os.environ['WORD'], os.environ['KIND'], os.getsid(0) == os.getpid())"
-        )
-        one = processes.Process(
-            name="one", arguments=("-c", say), stops=0, patience=1, environment={"KIND": "table"}
-        )
+        say = "import os; print(os.environ['WORD'], os.environ['KIND'], os.getsid(0) == os.getpid())"
+        one = processes.Process(name="one", arguments=("-c", say), stops=0, patience=1, environment={"KIND": "table"})
         monkeypatch.setattr(processes, "PROCESSES", {"one": one})
         log = tmp_path / "log"
         for word in ("first", "second"):

@@ -53,9 +53,7 @@ def test_puts_a_placeholder_for_each_url_by_position():
     ]
 
 
-@pytest.mark.parametrize(
-    "base", [BASE, BASE + "/", "go.acme.example", "https://go.acme.example:8443/l"]
-)
+@pytest.mark.parametrize("base", [BASE, BASE + "/", "go.acme.example", "https://go.acme.example:8443/l"])
 def test_fills_in_codes_of_the_same_length(base):
     placed, destinations = with_placeholders("x https://a.example y https://b.example.", base)
     codes = [new_code() for _ in destinations]
@@ -200,10 +198,7 @@ def test_adds_parameters_without_doubling_them(url, expected):
 
 
 @settings(deadline=None)
-@given(
-    st.text(max_size=80)
-    | st.text(alphabet="htps:/.@\\[]0x1%localexmp", max_size=40).map("https://".__add__)
-)
+@given(st.text(max_size=80) | st.text(alphabet="htps:/.@\\[]0x1%localexmp", max_size=40).map("https://".__add__))
 def test_accepts_only_plain_public_https(url):
     try:
         normal = check_destination(url)

@@ -66,7 +66,9 @@ class Command(BaseCommand):
         """Make or find the import, run it to its end, report."""
         try:
             tenant = access.access_tenant(options["tenant"])
-            source = _resumed(tenant, options["resume"], options["actor"]) if options["resume"] else _made(tenant, options)
+            source = (
+                _resumed(tenant, options["resume"], options["actor"]) if options["resume"] else _made(tenant, options)
+            )
         except ApplicationError as error:
             raise CommandError(str(error)) from None
         started = time.monotonic()
