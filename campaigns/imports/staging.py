@@ -62,8 +62,8 @@ CREATE TEMPORARY TABLE staged_row (
 """
 _COPY: Final = "COPY staged_row (line, number, country, zones, zone_source, fields, send_at, list_name) FROM STDIN"
 _MARK_SEEN: Final = """
-INSERT INTO campaigns_seennumber (source_id, number, line)
-SELECT DISTINCT ON (substr(number, 2)::bigint) %(source)s, substr(number, 2)::bigint, line
+INSERT INTO campaigns_seennumber (tenant_id, source_id, number, line)
+SELECT DISTINCT ON (substr(number, 2)::bigint) %(tenant)s, %(source)s, substr(number, 2)::bigint, line
 FROM staged_row ORDER BY substr(number, 2)::bigint, line
 ON CONFLICT DO NOTHING
 """

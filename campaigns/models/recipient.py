@@ -151,6 +151,9 @@ class SeenNumber(models.Model):
     """
 
     pk = models.CompositePrimaryKey("source_id", "number")
+    tenant = models.ForeignKey(
+        "tenancy.Tenant", on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     source = models.ForeignKey(
         Import, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="seen_numbers"
     )

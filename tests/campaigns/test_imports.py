@@ -489,7 +489,7 @@ class TestFailing:
     def test_forgets_what_failed_long_ago(self, load):
         made = load("x\n\0\n", run=False)
         Import.objects.filter(pk=made.pk).update(status="failed", cursor={"line": 5}, finished_at=database.now())
-        SeenNumber.objects.create(source=made, number=1, line=1)
+        SeenNumber.objects.create(tenant=made.tenant, source=made, number=1, line=1)
         assert imports.forget_failed(database.now()) == 0
         assert imports.forget_failed(database.now() + timedelta(days=8)) == 1
         assert not SeenNumber.objects.exists()
