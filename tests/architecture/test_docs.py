@@ -1,7 +1,6 @@
 """The documents name what exists, and name all of it that people need: settings, commands, files, functions."""
 
 import ast
-import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -122,7 +121,7 @@ def test_a_page_names_only_settings_that_exist(page):
         word for text in code(page) for word in re.findall(r"(?<![\w$<{-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?!\w)", text)
     }
     example = set(re.findall(r"credential-env \w+=(\w+)", page.read_text()))  # the reader's own variables
-    known = documented().keys() | set(dir(settings)) | _constants() | os.environ.keys()
+    known = documented().keys() | set(dir(settings)) | _constants()
     assert sorted(words - known - example - INTERNAL) == []
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from campaigns import audits, reports
 from campaigns.models import Run
 from campaigns.states import HOLDS, OPEN, PROOF_RANK, TRANSITIONS, Hold, State
-from compliance import place
+from compliance import place, policy
 from compliance.policy import Category
 from smsplatform.common.database import execute, rows
 
@@ -109,9 +109,13 @@ def check_carrier(carrier, found):
 
 def check_holdings(found, now):
     """(d) What is held is what HOLDS says."""
-    held = {permit.id for permit in permits()}
+    now_held = permits()
+    held = {permit.id for permit in now_held}
     should = {row.id for row in found.values() if Hold.PERMIT in HOLDS[row.state]}
     assert held == should, f"without a permit: {should - held}; with one: {held - should}"
+    spent = {State.UNKNOWN, *PROOF_RANK}
+    for permit in now_held:
+        assert (permit.at is not None) == (found[permit.id].state in spent), f"{permit} of {found[permit.id]}"
     locks = rows("SELECT dispatch_id, brand_id, number, until FROM campaigns_sendlock")
     for dispatch_id, brand_id, number, until in locks:
         row = found[dispatch_id]
@@ -196,6 +200,7 @@ def check_rest(found, now):
         if row.state in OPEN:
             assert row.state is State.HELD, f"nothing is to be done, and yet: {row}"
             assert row.not_before is not None, f"held for ever: {row}"
+            assert row.reason != str(policy.PAUSED), f"nothing is paused any more: {row}"
             assert now < row.not_before <= row.expires_at, (
                 f"held until {row.not_before}, ends at {row.expires_at}: {row}"
             )
