@@ -11,470 +11,1100 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('providers', '0001_initial'),
-        ('tenancy', '0001_initial'),
+        ("providers", "0001_initial"),
+        ("tenancy", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('pk', models.CompositePrimaryKey('dispatch_id', 'flight', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('dispatch_id', models.UUIDField()),
-                ('flight', models.SmallIntegerField()),
-                ('account_id', models.BigIntegerField()),
-                ('sender', models.CharField(max_length=40)),
-                ('claim', models.UUIDField(help_text='One claim of one slice by one worker.')),
-                ('claimed_at', models.DateTimeField()),
-                ('horizon_at', models.DateTimeField(help_text='After this an attempt without an answer is unknown.')),
-                ('outcome', models.CharField(choices=[('open', 'open'), ('accepted', 'accepted'), ('rejected_permanent', 'rejected_permanent'), ('rejected_retryable', 'rejected_retryable'), ('rejected_provider', 'rejected_provider'), ('unknown', 'unknown'), ('not_posted', 'not_posted')], default='open', max_length=20)),
-                ('proof', models.CharField(blank=True, db_default='', help_text='answer, receipt or look-up: it was taken.', max_length=10)),
-                ('proven_at', models.DateTimeField(null=True)),
-                ('provider_id', models.CharField(blank=True, db_default='', max_length=80)),
-                ('code', models.CharField(blank=True, db_default='', max_length=60)),
-                ('detail', models.CharField(blank=True, db_default='', max_length=200)),
-                ('answered_at', models.DateTimeField(null=True)),
-                ('reason', models.CharField(blank=True, db_default='', help_text='Why this account and sender.', max_length=120)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "dispatch_id", "flight", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("dispatch_id", models.UUIDField()),
+                ("flight", models.SmallIntegerField()),
+                ("account_id", models.BigIntegerField()),
+                ("sender", models.CharField(max_length=40)),
+                ("claim", models.UUIDField(help_text="One claim of one slice by one worker.")),
+                ("claimed_at", models.DateTimeField()),
+                ("horizon_at", models.DateTimeField(help_text="After this an attempt without an answer is unknown.")),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("accepted", "accepted"),
+                            ("rejected_permanent", "rejected_permanent"),
+                            ("rejected_retryable", "rejected_retryable"),
+                            ("rejected_provider", "rejected_provider"),
+                            ("unknown", "unknown"),
+                            ("not_posted", "not_posted"),
+                        ],
+                        default="open",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "proof",
+                    models.CharField(
+                        blank=True, db_default="", help_text="answer, receipt or look-up: it was taken.", max_length=10
+                    ),
+                ),
+                ("proven_at", models.DateTimeField(null=True)),
+                ("provider_id", models.CharField(blank=True, db_default="", max_length=80)),
+                ("code", models.CharField(blank=True, db_default="", max_length=60)),
+                ("detail", models.CharField(blank=True, db_default="", max_length=200)),
+                ("answered_at", models.DateTimeField(null=True)),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True, db_default="", help_text="Why this account and sender.", max_length=120
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.IntegerField(help_text='Its place in the run.')),
-                ('lane', models.CharField(choices=[('bulk', 'Bulk'), ('urgent', 'urgent (replies, one-time codes, single notifications)')], max_length=10)),
-                ('due_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField(help_text='The latest instant at which one of its dispatches expires.')),
-                ('phase', models.CharField(choices=[('waiting', 'Waiting'), ('leased', 'Leased'), ('closed', 'Closed')], default='waiting', max_length=8)),
-                ('lease', models.BigIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('resume_at', models.DateTimeField(help_text='When the throttle can serve it again.', null=True)),
-                ('starts', models.SmallIntegerField(default=0, help_text='Starts since its rows last moved.')),
-                ('error', models.CharField(blank=True, help_text='Stage and error class of the last failure.', max_length=120)),
-                ('size', models.IntegerField()),
-                ('tally', models.JSONField(default=dict)),
-                ('account_id', models.BigIntegerField(help_text='The account its rows are expected to go through.', null=True)),
-                ('brand', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.brand')),
-                ('tenant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.IntegerField(help_text="Its place in the run.")),
+                (
+                    "lane",
+                    models.CharField(
+                        choices=[
+                            ("bulk", "Bulk"),
+                            ("urgent", "urgent (replies, one-time codes, single notifications)"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("due_at", models.DateTimeField()),
+                (
+                    "expires_at",
+                    models.DateTimeField(help_text="The latest instant at which one of its dispatches expires."),
+                ),
+                (
+                    "phase",
+                    models.CharField(
+                        choices=[("waiting", "Waiting"), ("leased", "Leased"), ("closed", "Closed")],
+                        default="waiting",
+                        max_length=8,
+                    ),
+                ),
+                ("lease", models.BigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("resume_at", models.DateTimeField(help_text="When the throttle can serve it again.", null=True)),
+                ("starts", models.SmallIntegerField(default=0, help_text="Starts since its rows last moved.")),
+                (
+                    "error",
+                    models.CharField(
+                        blank=True, help_text="Stage and error class of the last failure.", max_length=120
+                    ),
+                ),
+                ("size", models.IntegerField()),
+                ("tally", models.JSONField(default=dict)),
+                (
+                    "account_id",
+                    models.BigIntegerField(help_text="The account its rows are expected to go through.", null=True),
+                ),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.brand",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'batches',
+                "verbose_name_plural": "batches",
             },
         ),
         migrations.CreateModel(
-            name='RawEvent',
+            name="RawEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('method', models.CharField(max_length=8)),
-                ('url', models.TextField()),
-                ('headers', models.JSONField(default=dict)),
-                ('body', models.BinaryField()),
-                ('news', models.JSONField(default=list, help_text='The places of its events that had not come before.')),
-                ('received_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('applied_at', models.DateTimeField(null=True)),
-                ('retry_at', models.DateTimeField(help_text='No dispatch fits yet; looked at again at this time.', null=True)),
-                ('flaw', models.CharField(blank=True, help_text='Why it could not be read or matched.', max_length=200)),
-                ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='providers.provideraccount')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("method", models.CharField(max_length=8)),
+                ("url", models.TextField()),
+                ("headers", models.JSONField(default=dict)),
+                ("body", models.BinaryField()),
+                (
+                    "news",
+                    models.JSONField(default=list, help_text="The places of its events that had not come before."),
+                ),
+                ("received_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("applied_at", models.DateTimeField(null=True)),
+                (
+                    "retry_at",
+                    models.DateTimeField(help_text="No dispatch fits yet; looked at again at this time.", null=True),
+                ),
+                (
+                    "flaw",
+                    models.CharField(blank=True, help_text="Why it could not be read or matched.", max_length=200),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="providers.provideraccount",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Receipt',
+            name="Receipt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('place', models.SmallIntegerField(help_text='Its place in the request.')),
-                ('dispatch_id', models.UUIDField(db_index=True)),
-                ('flight', models.SmallIntegerField()),
-                ('provider_id', models.CharField(blank=True, max_length=80)),
-                ('status', models.CharField(max_length=12)),
-                ('code', models.CharField(blank=True, max_length=60)),
-                ('detail', models.CharField(blank=True, max_length=200)),
-                ('received_at', models.DateTimeField()),
-                ('raw', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='campaigns.rawevent')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("place", models.SmallIntegerField(help_text="Its place in the request.")),
+                ("dispatch_id", models.UUIDField(db_index=True)),
+                ("flight", models.SmallIntegerField()),
+                ("provider_id", models.CharField(blank=True, max_length=80)),
+                ("status", models.CharField(max_length=12)),
+                ("code", models.CharField(blank=True, max_length=60)),
+                ("detail", models.CharField(blank=True, max_length=200)),
+                ("received_at", models.DateTimeField()),
+                (
+                    "raw",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="campaigns.rawevent",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Recipient',
+            name="Recipient",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.CharField(help_text='E.164, like +12025550123.', max_length=16)),
-                ('country', models.CharField(blank=True, max_length=2)),
-                ('zones', models.CharField(blank=True, help_text='The zones this person may be in, joined with |; empty: unknown.', max_length=400)),
-                ('zone_source', models.CharField(choices=[('explicit', 'explicit'), ('postal_code', 'postal_code'), ('area_code', 'area_code'), ('country', 'country'), ('unknown', 'unknown')], default=compliance.place.ZoneSource['UNKNOWN'], max_length=12)),
-                ('fields', models.JSONField(blank=True, default=dict, help_text='Typed custom fields: text, numbers, yes/no.')),
-                ('send_at', models.DateTimeField(blank=True, help_text='Own instant, for campaigns that send per person.', null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.CharField(help_text="E.164, like +12025550123.", max_length=16)),
+                ("country", models.CharField(blank=True, max_length=2)),
+                (
+                    "zones",
+                    models.CharField(
+                        blank=True,
+                        help_text="The zones this person may be in, joined with |; empty: unknown.",
+                        max_length=400,
+                    ),
+                ),
+                (
+                    "zone_source",
+                    models.CharField(
+                        choices=[
+                            ("explicit", "explicit"),
+                            ("postal_code", "postal_code"),
+                            ("area_code", "area_code"),
+                            ("country", "country"),
+                            ("unknown", "unknown"),
+                        ],
+                        default=compliance.place.ZoneSource["UNKNOWN"],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "fields",
+                    models.JSONField(blank=True, default=dict, help_text="Typed custom fields: text, numbers, yes/no."),
+                ),
+                (
+                    "send_at",
+                    models.DateTimeField(
+                        blank=True, help_text="Own instant, for campaigns that send per person.", null=True
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RecipientList',
+            name="RecipientList",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='ListMember',
+            name="ListMember",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
-                ('recipient', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='campaigns.recipient')),
-                ('list', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='campaigns.recipientlist')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
+                (
+                    "recipient",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="memberships",
+                        to="campaigns.recipient",
+                    ),
+                ),
+                (
+                    "list",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="members",
+                        to="campaigns.recipientlist",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Import',
+            name="Import",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(choices=[('storage', 'Django storage (uploads end there too)'), ('path', 'a path on the server')], default='storage', max_length=10)),
-                ('file', models.CharField(help_text='Name in the storage, or the path.', max_length=400)),
-                ('columns', models.JSONField(blank=True, default=dict, help_text='Which column is what, as {"number": "Mobile", "zone": "TZ"}; empty: found by their names.')),
-                ('options', models.JSONField(blank=True, default=dict)),
-                ('status', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('done', 'Done'), ('failed', 'Failed')], default='waiting', editable=False, max_length=10)),
-                ('reason', models.TextField(blank=True, editable=False, help_text='Why it failed.')),
-                ('dialect', models.JSONField(blank=True, default=dict, editable=False)),
-                ('total_bytes', models.BigIntegerField(default=0, editable=False)),
-                ('read_bytes', models.BigIntegerField(default=0, editable=False)),
-                ('rows_read', models.BigIntegerField(default=0, editable=False)),
-                ('rows_new', models.BigIntegerField(default=0, editable=False)),
-                ('rows_changed', models.BigIntegerField(default=0, editable=False)),
-                ('rows_same', models.BigIntegerField(default=0, editable=False)),
-                ('rows_duplicate', models.BigIntegerField(default=0, editable=False)),
-                ('rows_refused', models.BigIntegerField(default=0, editable=False)),
-                ('rows_flagged', models.BigIntegerField(default=0, editable=False, help_text='Taken, with a remark.')),
-                ('rows_suppressed', models.BigIntegerField(default=0, editable=False, help_text='Kept, and still never texted.')),
-                ('cursor', models.JSONField(blank=True, default=dict, editable=False, help_text='Where a killed import goes on.')),
-                ('lease', models.BigIntegerField(default=0, editable=False)),
-                ('lease_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('created_by', models.CharField(blank=True, editable=False, max_length=120)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('started_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
-                ('list', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='campaigns.recipientlist')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("storage", "Django storage (uploads end there too)"),
+                            ("path", "a path on the server"),
+                        ],
+                        default="storage",
+                        max_length=10,
+                    ),
+                ),
+                ("file", models.CharField(help_text="Name in the storage, or the path.", max_length=400)),
+                (
+                    "columns",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text='Which column is what, as {"number": "Mobile", "zone": "TZ"}; empty: found by their names.',
+                    ),
+                ),
+                ("options", models.JSONField(blank=True, default=dict)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                        ],
+                        default="waiting",
+                        editable=False,
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, editable=False, help_text="Why it failed.")),
+                ("dialect", models.JSONField(blank=True, default=dict, editable=False)),
+                ("total_bytes", models.BigIntegerField(default=0, editable=False)),
+                ("read_bytes", models.BigIntegerField(default=0, editable=False)),
+                ("rows_read", models.BigIntegerField(default=0, editable=False)),
+                ("rows_new", models.BigIntegerField(default=0, editable=False)),
+                ("rows_changed", models.BigIntegerField(default=0, editable=False)),
+                ("rows_same", models.BigIntegerField(default=0, editable=False)),
+                ("rows_duplicate", models.BigIntegerField(default=0, editable=False)),
+                ("rows_refused", models.BigIntegerField(default=0, editable=False)),
+                ("rows_flagged", models.BigIntegerField(default=0, editable=False, help_text="Taken, with a remark.")),
+                (
+                    "rows_suppressed",
+                    models.BigIntegerField(default=0, editable=False, help_text="Kept, and still never texted."),
+                ),
+                (
+                    "cursor",
+                    models.JSONField(
+                        blank=True, default=dict, editable=False, help_text="Where a killed import goes on."
+                    ),
+                ),
+                ("lease", models.BigIntegerField(default=0, editable=False)),
+                ("lease_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("created_by", models.CharField(blank=True, editable=False, max_length=120)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
+                (
+                    "list",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="imports",
+                        to="campaigns.recipientlist",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Campaign',
+            name="Campaign",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('category', models.CharField(choices=[('marketing', 'marketing'), ('informational', 'informational'), ('transactional', 'transactional')], default=compliance.policy.Category['MARKETING'], max_length=16)),
-                ('schedule', models.CharField(choices=[('now', 'when launched'), ('at', 'at one instant'), ('local', "at one local time in each recipient's zone"), ('repeat', 'repeating (crontab)'), ('field', "at each recipient's own time")], default='now', max_length=10)),
-                ('send_at', models.DateTimeField(blank=True, help_text='For one instant.', null=True)),
-                ('local_at', models.CharField(blank=True, help_text='Local wall time, like 2026-12-01T09:00.', max_length=16)),
-                ('past_policy', models.CharField(choices=[('send_now', 'send now'), ('next_day', 'the next day at that time'), ('skip', 'skip')], default='skip', max_length=10)),
-                ('crontab', models.CharField(blank=True, help_text='minute hour day-of-month month day-of-week', max_length=60)),
-                ('crontab_clock', models.CharField(choices=[('brand', "the brand's zone"), ('recipient', "each recipient's zone")], default='brand', max_length=10)),
-                ('time_field', models.CharField(blank=True, help_text='Field with the time; empty: the send_at column.', max_length=60)),
-                ('lateness_minutes', models.PositiveIntegerField(blank=True, help_text='What could not go out so long after its time expires. Empty: the default.', null=True)),
-                ('is_active', models.BooleanField(default=True, help_text='A repeating campaign fires only while active.')),
-                ('fired_until', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='campaigns', to='tenancy.brand')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
-                ('lists', models.ManyToManyField(related_name='campaigns', to='campaigns.recipientlist')),
-                ('minus_lists', models.ManyToManyField(blank=True, related_name='excluded_from', to='campaigns.recipientlist')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                (
+                    "category",
+                    models.CharField(
+                        choices=[
+                            ("marketing", "marketing"),
+                            ("informational", "informational"),
+                            ("transactional", "transactional"),
+                        ],
+                        default=compliance.policy.Category["MARKETING"],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "schedule",
+                    models.CharField(
+                        choices=[
+                            ("now", "when launched"),
+                            ("at", "at one instant"),
+                            ("local", "at one local time in each recipient's zone"),
+                            ("repeat", "repeating (crontab)"),
+                            ("field", "at each recipient's own time"),
+                        ],
+                        default="now",
+                        max_length=10,
+                    ),
+                ),
+                ("send_at", models.DateTimeField(blank=True, help_text="For one instant.", null=True)),
+                (
+                    "local_at",
+                    models.CharField(blank=True, help_text="Local wall time, like 2026-12-01T09:00.", max_length=16),
+                ),
+                (
+                    "past_policy",
+                    models.CharField(
+                        choices=[("send_now", "send now"), ("next_day", "the next day at that time"), ("skip", "skip")],
+                        default="skip",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "crontab",
+                    models.CharField(blank=True, help_text="minute hour day-of-month month day-of-week", max_length=60),
+                ),
+                (
+                    "crontab_clock",
+                    models.CharField(
+                        choices=[("brand", "the brand's zone"), ("recipient", "each recipient's zone")],
+                        default="brand",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "time_field",
+                    models.CharField(
+                        blank=True, help_text="Field with the time; empty: the send_at column.", max_length=60
+                    ),
+                ),
+                (
+                    "lateness_minutes",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="What could not go out so long after its time expires. Empty: the default.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(default=True, help_text="A repeating campaign fires only while active."),
+                ),
+                ("fired_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="campaigns", to="tenancy.brand"
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
+                ("lists", models.ManyToManyField(related_name="campaigns", to="campaigns.recipientlist")),
+                (
+                    "minus_lists",
+                    models.ManyToManyField(blank=True, related_name="excluded_from", to="campaigns.recipientlist"),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='RefusedRow',
+            name="RefusedRow",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('line', models.BigIntegerField()),
-                ('is_taken', models.BooleanField(default=False, help_text='The row was taken; this is only a remark.')),
-                ('reason', models.CharField(max_length=60)),
-                ('detail', models.CharField(blank=True, max_length=200)),
-                ('source', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='refused', to='campaigns.import')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("line", models.BigIntegerField()),
+                ("is_taken", models.BooleanField(default=False, help_text="The row was taken; this is only a remark.")),
+                ("reason", models.CharField(max_length=60)),
+                ("detail", models.CharField(blank=True, max_length=200)),
+                (
+                    "source",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="refused",
+                        to="campaigns.import",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['source', 'line'],
+                "ordering": ["source", "line"],
             },
         ),
         migrations.CreateModel(
-            name='Reply',
+            name="Reply",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider_id', models.CharField(blank=True, max_length=80)),
-                ('number', models.CharField(help_text="The person's.", max_length=20)),
-                ('to', models.CharField(help_text='Ours.', max_length=20)),
-                ('text', models.TextField(blank=True)),
-                ('media', models.JSONField(default=list)),
-                ('is_opt_out', models.BooleanField(default=False)),
-                ('received_at', models.DateTimeField()),
-                ('tidied_at', models.DateTimeField(help_text="The person's waiting dispatches are blocked since then.", null=True)),
-                ('account', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='providers.provideraccount')),
-                ('brand', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.brand')),
-                ('raw', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='campaigns.rawevent')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider_id", models.CharField(blank=True, max_length=80)),
+                ("number", models.CharField(help_text="The person's.", max_length=20)),
+                ("to", models.CharField(help_text="Ours.", max_length=20)),
+                ("text", models.TextField(blank=True)),
+                ("media", models.JSONField(default=list)),
+                ("is_opt_out", models.BooleanField(default=False)),
+                ("received_at", models.DateTimeField()),
+                (
+                    "tidied_at",
+                    models.DateTimeField(
+                        help_text="The person's waiting dispatches are blocked since then.", null=True
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="providers.provideraccount",
+                    ),
+                ),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.brand"
+                    ),
+                ),
+                (
+                    "raw",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="campaigns.rawevent",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'replies',
+                "verbose_name_plural": "replies",
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigIntegerField(editable=False, primary_key=True, serialize=False)),
-                ('occurrence', models.CharField(max_length=80)),
-                ('lane', models.CharField(choices=[('bulk', 'Bulk'), ('urgent', 'urgent (replies, one-time codes, single notifications)')], default='bulk', max_length=10)),
-                ('category', models.CharField(choices=[('marketing', 'marketing'), ('informational', 'informational'), ('transactional', 'transactional')], default=compliance.policy.Category['MARKETING'], max_length=16)),
-                ('plan', models.JSONField(default=dict)),
-                ('launched_at', models.DateTimeField()),
-                ('launched_by', models.CharField(blank=True, max_length=120)),
-                ('paused_at', models.DateTimeField(blank=True, null=True)),
-                ('cancelled_at', models.DateTimeField(blank=True, null=True)),
-                ('materialise_at', models.DateTimeField(help_text='Nothing is expanded long before it is due.')),
-                ('materialised_at', models.DateTimeField(blank=True, null=True)),
-                ('settled_at', models.DateTimeField(blank=True, help_text='Nothing will change its dispatches by itself any more.', null=True)),
-                ('cursor', models.BigIntegerField(default=0, help_text='Recipients up to this id are materialised.')),
-                ('batches_made', models.IntegerField(default=0)),
-                ('lease', models.BigIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='tenancy.brand')),
-                ('campaign', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='campaigns.campaign')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigIntegerField(editable=False, primary_key=True, serialize=False)),
+                ("occurrence", models.CharField(max_length=80)),
+                (
+                    "lane",
+                    models.CharField(
+                        choices=[
+                            ("bulk", "Bulk"),
+                            ("urgent", "urgent (replies, one-time codes, single notifications)"),
+                        ],
+                        default="bulk",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "category",
+                    models.CharField(
+                        choices=[
+                            ("marketing", "marketing"),
+                            ("informational", "informational"),
+                            ("transactional", "transactional"),
+                        ],
+                        default=compliance.policy.Category["MARKETING"],
+                        max_length=16,
+                    ),
+                ),
+                ("plan", models.JSONField(default=dict)),
+                ("launched_at", models.DateTimeField()),
+                ("launched_by", models.CharField(blank=True, max_length=120)),
+                ("paused_at", models.DateTimeField(blank=True, null=True)),
+                ("cancelled_at", models.DateTimeField(blank=True, null=True)),
+                ("materialise_at", models.DateTimeField(help_text="Nothing is expanded long before it is due.")),
+                ("materialised_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "settled_at",
+                    models.DateTimeField(
+                        blank=True, help_text="Nothing will change its dispatches by itself any more.", null=True
+                    ),
+                ),
+                ("cursor", models.BigIntegerField(default=0, help_text="Recipients up to this id are materialised.")),
+                ("batches_made", models.IntegerField(default=0)),
+                ("lease", models.BigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="tenancy.brand"
+                    ),
+                ),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="campaigns.campaign",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Dispatch',
+            name="Dispatch",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('number', models.CharField(max_length=16)),
-                ('state', models.CharField(choices=[('queued', 'queued'), ('cleared', 'cleared'), ('locked', 'locked'), ('allowed', 'allowed'), ('ready', 'ready'), ('sending', 'sending'), ('held', 'held'), ('accepted', 'accepted'), ('undelivered', 'undelivered'), ('unknown', 'unknown'), ('dead', 'dead'), ('delivered', 'delivered'), ('rejected', 'rejected'), ('blocked', 'blocked'), ('cancelled', 'cancelled'), ('expired', 'expired')], default=campaigns.states.State['QUEUED'], max_length=11)),
-                ('reason', models.CharField(blank=True, db_default='', max_length=60)),
-                ('detail', models.CharField(blank=True, db_default='', max_length=200)),
-                ('due_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('not_before', models.DateTimeField(null=True)),
-                ('good_until', models.DateTimeField(null=True)),
-                ('text', models.TextField(blank=True, db_default='')),
-                ('links', models.JSONField(help_text='Destinations whose short links the text still lacks.', null=True)),
-                ('segments', models.SmallIntegerField(db_default=0)),
-                ('flight', models.SmallIntegerField(db_default=0, help_text='The number of the latest try.')),
-                ('posts', models.SmallIntegerField(db_default=0, help_text='Tries that were really posted.')),
-                ('account_id', models.BigIntegerField(null=True)),
-                ('zones', models.CharField(blank=True, db_default='', help_text='For messages without a recipient.', max_length=400)),
-                ('accepted_at', models.DateTimeField(null=True)),
-                ('settled_at', models.DateTimeField(null=True)),
-                ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('resend_of', models.UUIDField(null=True)),
-                ('batch', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='campaigns.batch')),
-                ('brand', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.brand')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
-                ('recipient', models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='campaigns.recipient')),
-                ('run', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='campaigns.run')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("number", models.CharField(max_length=16)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("cleared", "cleared"),
+                            ("locked", "locked"),
+                            ("allowed", "allowed"),
+                            ("ready", "ready"),
+                            ("sending", "sending"),
+                            ("held", "held"),
+                            ("accepted", "accepted"),
+                            ("undelivered", "undelivered"),
+                            ("unknown", "unknown"),
+                            ("dead", "dead"),
+                            ("delivered", "delivered"),
+                            ("rejected", "rejected"),
+                            ("blocked", "blocked"),
+                            ("cancelled", "cancelled"),
+                            ("expired", "expired"),
+                        ],
+                        default=campaigns.states.State["QUEUED"],
+                        max_length=11,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, db_default="", max_length=60)),
+                ("detail", models.CharField(blank=True, db_default="", max_length=200)),
+                ("due_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("not_before", models.DateTimeField(null=True)),
+                ("good_until", models.DateTimeField(null=True)),
+                ("text", models.TextField(blank=True, db_default="")),
+                (
+                    "links",
+                    models.JSONField(help_text="Destinations whose short links the text still lacks.", null=True),
+                ),
+                ("segments", models.SmallIntegerField(db_default=0)),
+                ("flight", models.SmallIntegerField(db_default=0, help_text="The number of the latest try.")),
+                ("posts", models.SmallIntegerField(db_default=0, help_text="Tries that were really posted.")),
+                ("account_id", models.BigIntegerField(null=True)),
+                (
+                    "zones",
+                    models.CharField(
+                        blank=True, db_default="", help_text="For messages without a recipient.", max_length=400
+                    ),
+                ),
+                ("accepted_at", models.DateTimeField(null=True)),
+                ("settled_at", models.DateTimeField(null=True)),
+                ("changed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("resend_of", models.UUIDField(null=True)),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="campaigns.batch",
+                    ),
+                ),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.brand",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
+                (
+                    "recipient",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="campaigns.recipient",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="campaigns.run",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'dispatches',
+                "verbose_name_plural": "dispatches",
             },
         ),
         migrations.AddField(
-            model_name='batch',
-            name='run',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='batches', to='campaigns.run'),
+            model_name="batch",
+            name="run",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="batches", to="campaigns.run"
+            ),
         ),
         migrations.CreateModel(
-            name='SeenEvent',
+            name="SeenEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200)),
-                ('seen_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('account', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='providers.provideraccount')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=200)),
+                ("seen_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="providers.provideraccount",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SeenNumber',
+            name="SeenNumber",
             fields=[
-                ('pk', models.CompositePrimaryKey('source_id', 'number', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('number', models.BigIntegerField(help_text='The digits of the E.164 number.')),
-                ('line', models.BigIntegerField()),
-                ('source', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='seen_numbers', to='campaigns.import')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "source_id", "number", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("number", models.BigIntegerField(help_text="The digits of the E.164 number.")),
+                ("line", models.BigIntegerField()),
+                (
+                    "source",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="seen_numbers",
+                        to="campaigns.import",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SendLock',
+            name="SendLock",
             fields=[
-                ('pk', models.CompositePrimaryKey('brand_id', 'number', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('number', models.CharField(max_length=16)),
-                ('dispatch_id', models.UUIDField()),
-                ('until', models.DateTimeField()),
-                ('brand', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.brand')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "brand_id", "number", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("number", models.CharField(max_length=16)),
+                ("dispatch_id", models.UUIDField()),
+                ("until", models.DateTimeField()),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.brand",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TallyDelta',
+            name="TallyDelta",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('run_id', models.BigIntegerField(db_index=True)),
-                ('batch_id', models.BigIntegerField(db_index=True, null=True)),
-                ('state', models.CharField(max_length=11)),
-                ('change', models.IntegerField()),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("run_id", models.BigIntegerField(db_index=True)),
+                ("batch_id", models.BigIntegerField(db_index=True, null=True)),
+                ("state", models.CharField(max_length=11)),
+                ("change", models.IntegerField()),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Template',
+            name="Template",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='templates', to='tenancy.brand')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="templates", to="tenancy.brand"
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='template',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='campaigns', to='campaigns.template'),
+            model_name="campaign",
+            name="template",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="campaigns", to="campaigns.template"
+            ),
         ),
         migrations.CreateModel(
-            name='TemplateVersion',
+            name="TemplateVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('source', models.TextField(help_text='Liquid: {{ first_name | default: "there" }}, {% if vip %}…{% endif %}.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('template', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='campaigns.template')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                (
+                    "source",
+                    models.TextField(
+                        help_text='Liquid: {{ first_name | default: "there" }}, {% if vip %}…{% endif %}.'
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "template",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="versions", to="campaigns.template"
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-number'],
+                "ordering": ["-number"],
             },
         ),
         migrations.AddField(
-            model_name='run',
-            name='version',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='campaigns.templateversion'),
+            model_name="run",
+            name="version",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="runs",
+                to="campaigns.templateversion",
+            ),
         ),
         migrations.CreateModel(
-            name='Trouble',
+            name="Trouble",
             fields=[
-                ('dispatch_id', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=11)),
-                ('since', models.DateTimeField(default=django.utils.timezone.now)),
-                ('due_at', models.DateTimeField(help_text='When an unknown becomes final.', null=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='tenancy.tenant')),
+                ("dispatch_id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=11)),
+                ("since", models.DateTimeField(default=django.utils.timezone.now)),
+                ("due_at", models.DateTimeField(help_text="When an unknown becomes final.", null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ProviderMessage',
+            name="ProviderMessage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider_id', models.CharField(max_length=80)),
-                ('dispatch_id', models.UUIDField()),
-                ('flight', models.SmallIntegerField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('account', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='providers.provideraccount')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider_id", models.CharField(max_length=80)),
+                ("dispatch_id", models.UUIDField()),
+                ("flight", models.SmallIntegerField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="providers.provideraccount",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('account', 'provider_id'), name='one_message_per_provider_id')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("account", "provider_id"), name="one_message_per_provider_id")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='rawevent',
-            index=models.Index(condition=models.Q(('applied_at', None)), fields=['id'], name='event_unapplied'),
+            model_name="rawevent",
+            index=models.Index(condition=models.Q(("applied_at", None)), fields=["id"], name="event_unapplied"),
         ),
         migrations.AddConstraint(
-            model_name='receipt',
-            constraint=models.UniqueConstraint(fields=('raw', 'place'), name='one_receipt_per_event'),
+            model_name="receipt",
+            constraint=models.UniqueConstraint(fields=("raw", "place"), name="one_receipt_per_event"),
         ),
         migrations.AddConstraint(
-            model_name='recipient',
-            constraint=models.UniqueConstraint(fields=('tenant', 'number'), name='one_recipient_per_number'),
+            model_name="recipient",
+            constraint=models.UniqueConstraint(fields=("tenant", "number"), name="one_recipient_per_number"),
         ),
         migrations.AddConstraint(
-            model_name='recipientlist',
-            constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='one_list_name'),
+            model_name="recipientlist",
+            constraint=models.UniqueConstraint(fields=("tenant", "name"), name="one_list_name"),
         ),
         migrations.AddConstraint(
-            model_name='listmember',
-            constraint=models.UniqueConstraint(fields=('list', 'recipient'), name='once_on_a_list'),
+            model_name="listmember",
+            constraint=models.UniqueConstraint(fields=("list", "recipient"), name="once_on_a_list"),
         ),
         migrations.AddConstraint(
-            model_name='refusedrow',
-            constraint=models.UniqueConstraint(fields=('source', 'line'), name='one_refusal_per_line'),
+            model_name="refusedrow",
+            constraint=models.UniqueConstraint(fields=("source", "line"), name="one_refusal_per_line"),
         ),
         migrations.AddIndex(
-            model_name='reply',
-            index=models.Index(condition=models.Q(('is_opt_out', True), ('tidied_at', None)), fields=['id'], name='reply_untidied'),
+            model_name="reply",
+            index=models.Index(
+                condition=models.Q(("is_opt_out", True), ("tidied_at", None)), fields=["id"], name="reply_untidied"
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('phase', 'waiting')), fields=['lane', 'tenant', 'due_at'], name='batch_waiting'),
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("phase", "waiting")), fields=["lane", "tenant", "due_at"], name="batch_waiting"
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('phase', 'leased')), fields=['lease_until'], name='batch_leased'),
+            model_name="batch",
+            index=models.Index(condition=models.Q(("phase", "leased")), fields=["lease_until"], name="batch_leased"),
         ),
         migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.UniqueConstraint(fields=('run', 'position'), name='one_batch_per_position'),
+            model_name="batch",
+            constraint=models.UniqueConstraint(fields=("run", "position"), name="one_batch_per_position"),
         ),
         migrations.AddConstraint(
-            model_name='seenevent',
-            constraint=models.UniqueConstraint(fields=('account', 'key'), name='event_seen_once'),
+            model_name="seenevent",
+            constraint=models.UniqueConstraint(fields=("account", "key"), name="event_seen_once"),
         ),
         migrations.AddConstraint(
-            model_name='template',
-            constraint=models.UniqueConstraint(fields=('brand', 'name'), name='one_template_name'),
+            model_name="template",
+            constraint=models.UniqueConstraint(fields=("brand", "name"), name="one_template_name"),
         ),
         migrations.AddConstraint(
-            model_name='campaign',
-            constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='one_campaign_name'),
+            model_name="campaign",
+            constraint=models.UniqueConstraint(fields=("tenant", "name"), name="one_campaign_name"),
         ),
         migrations.AddConstraint(
-            model_name='templateversion',
-            constraint=models.UniqueConstraint(fields=('template', 'number'), name='one_version_number'),
+            model_name="templateversion",
+            constraint=models.UniqueConstraint(fields=("template", "number"), name="one_version_number"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('materialised_at', None)), fields=['materialise_at'], name='run_unmaterialised'),
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("materialised_at", None)), fields=["materialise_at"], name="run_unmaterialised"
+            ),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('settled_at', None)), fields=['launched_at'], name='run_unsettled'),
+            model_name="run",
+            index=models.Index(condition=models.Q(("settled_at", None)), fields=["launched_at"], name="run_unsettled"),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(condition=models.Q(('campaign__isnull', False)), fields=('campaign', 'occurrence'), name='one_run_per_occurrence'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("campaign__isnull", False)),
+                fields=("campaign", "occurrence"),
+                name="one_run_per_occurrence",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(condition=models.Q(('campaign__isnull', True)), fields=('brand', 'occurrence'), name='one_day_run'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("campaign__isnull", True)), fields=("brand", "occurrence"), name="one_day_run"
+            ),
         ),
         migrations.AddIndex(
-            model_name='trouble',
-            index=models.Index(fields=['kind', 'due_at'], name='trouble_due'),
+            model_name="trouble",
+            index=models.Index(fields=["kind", "due_at"], name="trouble_due"),
         ),
     ]

@@ -8,61 +8,129 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('tenancy', '0001_initial'),
+        ("tenancy", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CapWindow',
+            name="CapWindow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('subject', models.CharField(help_text='Whose limit, like brand:7.', max_length=40)),
-                ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField()),
-                ('used', models.BigIntegerField(default=0)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("subject", models.CharField(help_text="Whose limit, like brand:7.", max_length=40)),
+                ("starts_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField()),
+                ("used", models.BigIntegerField(default=0)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('subject', 'starts_at'), name='one_window'), models.CheckConstraint(condition=models.Q(('used__gte', 0)), name='window_never_negative')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("subject", "starts_at"), name="one_window"),
+                    models.CheckConstraint(condition=models.Q(("used__gte", 0)), name="window_never_negative"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Permit',
+            name="Permit",
             fields=[
-                ('dispatch_id', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
-                ('number', models.CharField(max_length=16)),
-                ('is_person_capped', models.BooleanField()),
-                ('windows', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
-                ('at', models.DateTimeField(null=True)),
-                ('over_cap', models.BooleanField(default=False, help_text='Taken on proof, above the cap.')),
-                ('brand', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.brand')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenancy.tenant')),
+                ("dispatch_id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("number", models.CharField(max_length=16)),
+                ("is_person_capped", models.BooleanField()),
+                (
+                    "windows",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), default=list, size=None
+                    ),
+                ),
+                ("at", models.DateTimeField(null=True)),
+                ("over_cap", models.BooleanField(default=False, help_text="Taken on proof, above the cap.")),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.brand",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['brand', 'number'], name='permit_by_person')],
+                "indexes": [models.Index(fields=["brand", "number"], name="permit_by_person")],
             },
         ),
         migrations.CreateModel(
-            name='Suppression',
+            name="Suppression",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scope', models.CharField(choices=[('platform', 'Platform'), ('brand', 'Brand')], default='brand', max_length=10)),
-                ('number', models.CharField(max_length=16)),
-                ('category', models.CharField(blank=True, help_text='Empty: every category.', max_length=16)),
-                ('reason', models.CharField(max_length=60)),
-                ('source', models.CharField(max_length=60)),
-                ('evidence', models.CharField(blank=True, help_text='The event that proves it.', max_length=120)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('released_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('brand', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.brand')),
-                ('tenant', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[("platform", "Platform"), ("brand", "Brand")], default="brand", max_length=10
+                    ),
+                ),
+                ("number", models.CharField(max_length=16)),
+                ("category", models.CharField(blank=True, help_text="Empty: every category.", max_length=16)),
+                ("reason", models.CharField(max_length=60)),
+                ("source", models.CharField(max_length=60)),
+                ("evidence", models.CharField(blank=True, help_text="The event that proves it.", max_length=120)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("released_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.brand",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('released_at', None)), fields=('number', 'brand', 'category'), name='one_live_suppression', nulls_distinct=False), models.CheckConstraint(condition=models.Q(models.Q(('brand', None), ('scope', 'platform'), ('tenant', None)), models.Q(('brand__isnull', False), ('scope', 'brand'), ('tenant__isnull', False)), _connector='OR'), name='suppression_scope_fits')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("released_at", None)),
+                        fields=("number", "brand", "category"),
+                        name="one_live_suppression",
+                        nulls_distinct=False,
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("brand", None), ("scope", "platform"), ("tenant", None)),
+                            models.Q(("brand__isnull", False), ("scope", "brand"), ("tenant__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="suppression_scope_fits",
+                    ),
+                ],
             },
         ),
     ]

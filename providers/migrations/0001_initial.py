@@ -8,56 +8,111 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('tenancy', '0001_initial'),
+        ("tenancy", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ProviderAccount',
+            name="ProviderAccount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('provider', models.CharField(help_text="The adapter's slug.", max_length=40)),
-                ('key', models.CharField(default=providers.models.account_key, editable=False, max_length=40, unique=True)),
-                ('secret', models.TextField(editable=False, help_text='The credentials, encrypted.')),
-                ('base_url', models.CharField(blank=True, help_text="Empty: the vendor's.", max_length=200, validators=[django.core.validators.URLValidator(schemes=['http', 'https'])])),
-                ('segments_per_second', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(0.01)])),
-                ('concurrency', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('timeout', models.FloatField(blank=True, help_text='Seconds.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('paused_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                ("provider", models.CharField(help_text="The adapter's slug.", max_length=40)),
+                (
+                    "key",
+                    models.CharField(default=providers.models.account_key, editable=False, max_length=40, unique=True),
+                ),
+                ("secret", models.TextField(editable=False, help_text="The credentials, encrypted.")),
+                (
+                    "base_url",
+                    models.CharField(
+                        blank=True,
+                        help_text="Empty: the vendor's.",
+                        max_length=200,
+                        validators=[django.core.validators.URLValidator(schemes=["http", "https"])],
+                    ),
+                ),
+                (
+                    "segments_per_second",
+                    models.FloatField(
+                        blank=True, null=True, validators=[django.core.validators.MinValueValidator(0.01)]
+                    ),
+                ),
+                (
+                    "concurrency",
+                    models.PositiveSmallIntegerField(
+                        blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)]
+                    ),
+                ),
+                (
+                    "timeout",
+                    models.FloatField(
+                        blank=True,
+                        help_text="Seconds.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                ("paused_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Sender',
+            name="Sender",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('address', models.CharField(help_text='E.164 number, short code or id.', max_length=40)),
-                ('position', models.PositiveSmallIntegerField(default=0, help_text='The lowest is tried first.')),
-                ('segments_per_second', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(0.01)])),
-                ('is_active', models.BooleanField(default=True)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='senders', to='providers.provideraccount')),
-                ('brand', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='senders', to='tenancy.brand')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("address", models.CharField(help_text="E.164 number, short code or id.", max_length=40)),
+                ("position", models.PositiveSmallIntegerField(default=0, help_text="The lowest is tried first.")),
+                (
+                    "segments_per_second",
+                    models.FloatField(
+                        blank=True, null=True, validators=[django.core.validators.MinValueValidator(0.01)]
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="senders",
+                        to="providers.provideraccount",
+                    ),
+                ),
+                (
+                    "brand",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="senders", to="tenancy.brand"
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['position', 'id'],
+                "ordering": ["position", "id"],
             },
         ),
         migrations.AddConstraint(
-            model_name='provideraccount',
-            constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='one_account_name'),
+            model_name="provideraccount",
+            constraint=models.UniqueConstraint(fields=("tenant", "name"), name="one_account_name"),
         ),
         migrations.AddConstraint(
-            model_name='sender',
-            constraint=models.UniqueConstraint(fields=('account', 'address'), name='one_brand_per_sender'),
+            model_name="sender",
+            constraint=models.UniqueConstraint(fields=("account", "address"), name="one_brand_per_sender"),
         ),
     ]

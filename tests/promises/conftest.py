@@ -3,30 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.db.backends.postgresql.operations import DatabaseOperations
 
 from campaigns import sending, tasks
 from providers import delivery
 from tests import world
 
 TOKEN = "token-acme"
-
-
-# Django makes these again after every flush, one by one; no test here touches them.
-_KEPT = {"django_content_type", "auth_permission"}
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _cheap_flush():
-    """Empty the tables by DELETE: a TRUNCATE of some dozens of nearly empty tables costs half a second a test."""
-
-    def deletes(_operations, _style, tables, **_):
-        emptied = ";".join(f'DELETE FROM "{table}"' for table in sorted({*tables} - _KEPT))
-        return [f"SET session_replication_role = replica; {emptied}; SET session_replication_role = origin"]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DatabaseOperations, "sql_flush", deletes)
-        yield
 
 
 @pytest.fixture(autouse=True)
