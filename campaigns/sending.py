@@ -41,6 +41,7 @@ log = structlog.get_logger("send")
 
 SLICE: Final = 100  # rows per claim
 GROUP: Final = 100  # answers per settlement
+MOST_CLOCK_DIFFERENCE: Final = 30.0  # seconds; a machine further off does not send
 GROUP_WAIT: Final = 0.2  # seconds
 _REFERENCE: Final = 40  # characters
 _REFUSED: Final = (DataError, IntegrityError, ProgrammingError)
@@ -105,6 +106,12 @@ class _Turn:
         with transaction.atomic(durable=True):
             batch = leases.renew(self.batch_id, self.lease, database.now())
         self.channels = routing.channels(batch.brand_id)
+        difference = database.clock_difference()
+        if abs(difference) > MOST_CLOCK_DIFFERENCE:
+            # Answers would be dated wrongly, and with them caps and retries (R55).
+            log.error("send.clock_is_wrong", seconds=round(difference, 1))
+            self._wait(throttle.UNREACHABLE_WAIT)
+            return
         self.pending = [
             _Row(id_, number, text, segments, posts, good_until)
             for id_, number, text, segments, posts, good_until in batch.dispatches.in_state(State.READY)

@@ -1,5 +1,6 @@
 """The database's clock and the few things that every SQL verb needs."""
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,15 @@ def now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         row: tuple[datetime] = cursor.fetchone()
     return row[0]
+
+
+def clock_difference() -> float:
+    """Return by how many seconds this machine's clock is ahead of the database's."""
+    with connection.cursor() as cursor:
+        before = time.time()
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float")
+        row: tuple[float] = cursor.fetchone()
+    return (before + time.time()) / 2 - row[0]
 
 
 def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:

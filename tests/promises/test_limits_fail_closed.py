@@ -355,3 +355,17 @@ def test_the_vendor_is_told_how_long_it_may_try(acme, monkeypatch):
     )
     world.work()
     assert 0 < told[0] <= 30 * 60
+
+
+def test_a_machine_whose_clock_is_wrong_does_not_send(acme, simulator, monkeypatch):
+    """Accept times would be wrong, and with them the rolling caps (R55)."""
+    acme.recipients(2)
+    run = acme.run()
+    monkeypatch.setattr(database, "clock_difference", lambda: 31.0)
+    world.work()
+    assert world.states(run) == {State.READY: 2}
+    assert simulator.ledger()["posts"] == 0
+    monkeypatch.setattr(database, "clock_difference", lambda: -1.5)
+    Batch.objects.update(due_at=database.now())
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 2}
