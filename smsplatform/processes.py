@@ -49,7 +49,7 @@ def _worker(name: str, *, queues: str, concurrency: int) -> Process:
     return Process(
         name=f"worker-{name}",
         arguments=(
-            *("-m", "celery", "-A", "smsplatform", "worker", "-n", f"{name}@%h", "-Q", queues),
+            *("-m", "celery", "-q", "-A", "smsplatform", "worker", "-n", f"{name}@%h", "-Q", queues),
             *("-c", str(concurrency), "-P", "prefork", "--without-gossip", "--without-mingle"),
         ),
         stops=1,
@@ -83,7 +83,7 @@ PROCESSES: Final[Mapping[str, Process]] = {
         Process(
             name="beat",
             arguments=(
-                *("-m", "celery", "-A", "smsplatform", "beat"),
+                *("-m", "celery", "-q", "-A", "smsplatform", "beat"),
                 *("-S", "django_celery_beat.schedulers:DatabaseScheduler"),
             ),
             stops=0,

@@ -66,7 +66,11 @@ def scope_of(request: HttpRequest) -> Scope:
     if known is None:
         user: Any = request.user
         is_superuser = user.is_active and user.is_superuser
-        by_role = {} if is_superuser else {role: frozenset(tenants_of(user, at_least=role)) for role in Role}
+        # Nobody is logged in on the login page, which lists the apps all the same.
+        roles = () if is_superuser else tuple(Role)
+        by_role = {
+            role: frozenset(tenants_of(user, at_least=role) if user.is_authenticated else ()) for role in roles
+        }
         known = Scope(is_superuser=is_superuser, by_role=by_role)
         request.tenant_scope = known  # type: ignore[attr-defined]
     return known

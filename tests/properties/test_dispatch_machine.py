@@ -4,6 +4,7 @@ The product's own verbs run on a real database; the carrier, the clock, the deat
 the machine's. Time stands still within a step.
 """
 
+import enum
 import sys
 from collections import Counter
 from datetime import timedelta
@@ -46,6 +47,25 @@ _STOPS = 3
 _LOOKS = 50  # how often rest is looked for before we say that it does not come
 
 
+class Meanwhile(enum.Enum):
+    """What happens between the checks and the claim."""
+
+    NOTHING = enum.auto()
+    SOMEBODY_SAYS_STOP = enum.auto()
+    THE_RUN_IS_CANCELLED = enum.auto()
+    THE_RUN_IS_PAUSED = enum.auto()
+    MINUTES_PASS = enum.auto()
+    HALF_A_DAY_PASSES = enum.auto()
+
+
+class Then(enum.Enum):
+    """What becomes of the answers."""
+
+    WAITS = enum.auto()
+    IS_HEARD = enum.auto()
+    IS_GIVEN_UP = enum.auto()
+
+
 class Dispatches(RuleBasedStateMachine):
     """The machine; `place` is given by the test."""
 
@@ -82,7 +102,7 @@ class Dispatches(RuleBasedStateMachine):
         self.place.set_limits(person_cap=person_cap, daily_cap=daily_cap, hours=hours)
         self.launches(which)
         self.hands_out(Lane.BULK, 4)
-        return self.claims_and_posts(0, 0, reactions)
+        return self.claims_and_posts(0, 0, 0, Meanwhile.NOTHING, reactions, Then.WAITS)
 
     @precondition(lambda self: len(self.runs) < _RUNS)
     @rule(which=st.integers(0, 3))
@@ -178,19 +198,49 @@ class Dispatches(RuleBasedStateMachine):
         return self._claimed(turn, count, choice)
 
     @precondition(lambda self: self.leases)
-    @rule(target=flights, age=_AGES, choice=st.integers(0, 1), reactions=st.lists(st.sampled_from(HONEST), max_size=3))
-    def claims_and_posts(self, age, choice, reactions):
+    @rule(
+        target=flights,
+        age=_AGES,
+        choice=st.integers(0, 1),
+        stages=st.sampled_from([4, 0]),
+        meanwhile=st.sampled_from(Meanwhile),
+        reactions=st.lists(st.sampled_from(HONEST), max_size=3),
+        then=st.sampled_from(Then),
+    )
+    def claims_and_posts(self, age, choice, stages, meanwhile, reactions, then):
         leased = self._lease(age)
-        for stage in PIPELINE[:4]:
+        for stage in PIPELINE[:stages]:
             self._run(stage, leased)
         try:
             turn = OpenTurn(leased)
         except LeaseLost:
             return multiple()
+        self._happens(meanwhile, leased, turn)
         flights = self._claimed(turn, 3, choice)
         for flight, reaction in zip(flights.values, reactions, strict=False):
             self.carrier.post(flight, reaction, self.clock.now)
+        if then is Then.IS_HEARD:
+            self.settles(flights, has_next=bool(stages))
+        elif then is Then.IS_GIVEN_UP:
+            self.clock.goes_on(seconds=61)
+            self.ticks()
+            for again in self._handed_out(leased.lane):
+                self._chain(again, [Reaction.ACCEPTS])
         return flights
+
+    def _happens(self, meanwhile, leased, turn):
+        """Between the checks and the claim."""
+        run = Run.objects.get(pk=Batch.objects.get(pk=leased.batch_id).run_id)
+        if meanwhile is Meanwhile.SOMEBODY_SAYS_STOP and turn.rows:
+            self._stops(turn.rows[0].number, Brand.objects.get(pk=turn.brand_id))
+        elif meanwhile is Meanwhile.THE_RUN_IS_CANCELLED:
+            launch.cancel(run, now=self.clock.now, actor="test")
+        elif meanwhile is Meanwhile.THE_RUN_IS_PAUSED and run.cancelled_at is None:
+            launch.pause(run, now=self.clock.now, actor="test")
+        elif meanwhile is Meanwhile.MINUTES_PASS:
+            self.clock.goes_on(minutes=6)
+        elif meanwhile is Meanwhile.HALF_A_DAY_PASSES:
+            self.clock.goes_on(hours=13)
 
     def _claimed(self, turn, count, choice):
         flights = turn.claim(count=count, choice=choice)
@@ -224,6 +274,10 @@ class Dispatches(RuleBasedStateMachine):
         """The poster stores answers; a settlement whose commit was not heard of is stored again."""
         self.settles([one, *others], has_next=has_next)
 
+    @rule()
+    def all_answers_are_stored_again(self):
+        self.settles([flight for flight in self.carrier.flights if flight.settlement is not None], has_next=False)
+
     @staticmethod
     def settles(flights, *, has_next):
         answered = {id(flight): flight for flight in flights if flight.answer is not None}
@@ -249,7 +303,9 @@ class Dispatches(RuleBasedStateMachine):
     @precondition(lambda self: len(self.stopped) < _STOPS)
     @rule(person=st.integers(0, 4), brand=st.integers(0, 1))
     def says_stop(self, person, brand):
-        number, ours = self.place.people[person][0], self.place.brands[brand]
+        self._stops(self.place.people[person][0], self.place.brands[brand])
+
+    def _stops(self, number, ours):
         self.inbound += 1
         account = self.place.accounts[0]
         events.call(account, [events.message(number, self.place.senders[ours.pk], "Stop", key=self.inbound)])
@@ -354,7 +410,8 @@ class LyingCarrier(Dispatches):
     @precondition(lambda self: self.leases)
     @rule(target=Dispatches.flights, age=_AGES, has_next=st.booleans())
     def lies(self, age, has_next):
-        flights = self.claims_and_posts(age, 0, [Reaction.TAKES_AND_SAYS_NO] * 3)
+        lies = [Reaction.TAKES_AND_SAYS_NO] * 3
+        flights = self.claims_and_posts(age, 0, 4, Meanwhile.NOTHING, lies, Then.WAITS)
         self.settles(flights, has_next=has_next)
         return flights
 

@@ -326,3 +326,10 @@ class TestAccounts:
         join(person, acme.tenant, Role.MANAGER)
         assert self.add(client, "nobody").status_code == 200
         assert not ProviderAccount.objects.filter(name="second").exists()
+
+
+@pytest.mark.django_db
+def test_the_login_page_opens_for_nobody_in_particular(client):
+    answer = client.get("/admin/login/")
+    assert answer.status_code == 200
+    assert client.get("/admin/").status_code == 302
