@@ -45,6 +45,10 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+# Some machines have only root; the message is the same for every worker, and says nothing about this one.
+_CALM: Final[Mapping[str, str]] = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
+
+
 def _worker(name: str, *, queues: str, concurrency: int) -> Process:
     return Process(
         name=f"worker-{name}",
@@ -54,6 +58,7 @@ def _worker(name: str, *, queues: str, concurrency: int) -> Process:
         ),
         stops=1,
         patience=65,  # SIGTERM: no new slice, the answers in the air, and some
+        environment=_CALM,
     )
 
 
