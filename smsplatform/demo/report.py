@@ -100,7 +100,7 @@ def gather(
                 "Never twice",
                 not ledger["accepted_twice"] and not ledger["numbers_twice"] and not findings.accepted_twice,
                 f"the provider took {ledger['accepted']:,} messages for {ledger['distinct_numbers']:,} numbers,"
-                f" {ledger['numbers_twice']} of them twice",
+                f" {ledger['numbers_twice']} of them twice, {ledger['accepted_twice']} messages twice",
             ),
             Promise(
                 "Never lost",

@@ -68,9 +68,7 @@ def scope_of(request: HttpRequest) -> Scope:
         is_superuser = user.is_active and user.is_superuser
         # Nobody is logged in on the login page, which lists the apps all the same.
         roles = () if is_superuser else tuple(Role)
-        by_role = {
-            role: frozenset(tenants_of(user, at_least=role) if user.is_authenticated else ()) for role in roles
-        }
+        by_role = {role: frozenset(tenants_of(user, at_least=role) if user.is_authenticated else ()) for role in roles}
         known = Scope(is_superuser=is_superuser, by_role=by_role)
         request.tenant_scope = known  # type: ignore[attr-defined]
     return known

@@ -54,6 +54,8 @@ class Row:
     batch_id: int | None
     due_at: datetime
     recipient_id: int | None
+    flight: int
+    good_until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,11 @@ class Permit:
 def dispatches():
     """Every row, by id."""
     found = rows(
-        "SELECT d.id, d.state, d.reason, d.run_id, d.brand_id, d.number, r.category, d.expires_at, d.not_before, d.batch_id,"
-        " d.due_at, d.recipient_id FROM campaigns_dispatch d JOIN campaigns_run r ON r.id = d.run_id ORDER BY d.id"
+        """
+        SELECT d.id, d.state, d.reason, d.run_id, d.brand_id, d.number, r.category, d.expires_at, d.not_before, d.batch_id,
+          d.due_at, d.recipient_id, d.flight, d.good_until
+        FROM campaigns_dispatch d JOIN campaigns_run r ON r.id = d.run_id ORDER BY d.id
+        """
     )
     return {row[0]: Row(row[0], State(row[1]), *row[2:]) for row in found}
 
@@ -105,6 +110,13 @@ def check_carrier(carrier, found):
     for flight in carrier.taken():
         assert found[flight.dispatch_id].state in out_there, f"{flight} was taken: {found[flight.dispatch_id]}"
     assert not [row for row in found.values() if row.reason == "live_attempt_in_ledger"]
+
+
+def check_patience(flights, found, now):
+    """No try is given up while its answer may still come."""
+    for flight in flights:
+        if found[flight.dispatch_id].reason == "no_answer" and flight.flight == found[flight.dispatch_id].flight:
+            assert now >= flight.claimed_at + timedelta(seconds=flight.channel.limits.timeout), f"given up: {flight}"
 
 
 def check_holdings(found, now):

@@ -41,6 +41,7 @@ _STAGES = [stage for stage in PIPELINE if stage.kind == "sql"]
 _SEND = next(stage for stage in PIPELINE if stage.kind == "http")
 _AT_ONCE = [reaction for reaction in HONEST if reaction.outcome is not None]
 _WAITS = [{"seconds": 1}, {"seconds": 6}, {"seconds": 31}, {"seconds": 61}, {"minutes": 6}, {"hours": 3}]
+_REACTIONS = st.tuples(st.sampled_from(HONEST), st.sampled_from(HONEST), st.sampled_from(HONEST) | st.none())
 _AGES = st.integers(0, 5)  # of a lease: 0 is the latest
 _RUNS = 4
 _STOPS = 3
@@ -54,6 +55,7 @@ class Meanwhile(enum.Enum):
     SOMEBODY_SAYS_STOP = enum.auto()
     THE_RUN_IS_CANCELLED = enum.auto()
     THE_RUN_IS_PAUSED = enum.auto()
+    THE_ACCOUNT_IS_PAUSED = enum.auto()
     MINUTES_PASS = enum.auto()
     HALF_A_DAY_PASSES = enum.auto()
 
@@ -63,6 +65,7 @@ class Then(enum.Enum):
 
     WAITS = enum.auto()
     IS_HEARD = enum.auto()
+    IS_TRIED_ELSEWHERE = enum.auto()
     IS_GIVEN_UP = enum.auto()
 
 
@@ -82,6 +85,7 @@ class Dispatches(RuleBasedStateMachine):
         self.carrier = Carrier()
         self.runs = []
         self.leases = []
+        self.given_out = []
         self.stopped = set()
         self.proven = set()
         self.inbound = 0
@@ -92,17 +96,18 @@ class Dispatches(RuleBasedStateMachine):
 
     @initialize(
         target=flights,
-        person_cap=st.integers(1, 3),
+        person_cap=st.sampled_from([3, 1, 2]),
         daily_cap=st.sampled_from([None, 4]),
         hours=st.sampled_from(town.HOURS),
         which=st.integers(0, 3),
-        reactions=st.lists(st.sampled_from(HONEST), max_size=3),
+        meanwhile=st.sampled_from(Meanwhile),
+        reactions=_REACTIONS,
+        then=st.sampled_from(Then),
     )
-    def begins(self, person_cap, daily_cap, hours, which, reactions):
+    def begins(self, person_cap, daily_cap, hours, which, meanwhile, reactions, then):
         self.place.set_limits(person_cap=person_cap, daily_cap=daily_cap, hours=hours)
         self.launches(which)
-        self.hands_out(Lane.BULK, 4)
-        return self.claims_and_posts(0, 0, 0, Meanwhile.NOTHING, reactions, Then.WAITS)
+        return self.claims_and_posts(0, 0, meanwhile, reactions, then)
 
     @precondition(lambda self: len(self.runs) < _RUNS)
     @rule(which=st.integers(0, 3))
@@ -175,13 +180,14 @@ class Dispatches(RuleBasedStateMachine):
             else:
                 self._run(stage, leased)
 
-    @staticmethod
-    def _run(stage, leased):
+    def _run(self, stage, leased):
+        is_ours = self._is_live(leased)
         try:
             stage.run(leased.batch_id, leased.lease)
         except LeaseLost:
-            batch = Batch.objects.get(pk=leased.batch_id)
-            assert (batch.lease, batch.phase) != (leased.lease, Batch.Phase.LEASED)
+            assert not is_ours
+        else:
+            assert is_ours, f"{stage.name} worked under a stale lease: {leased}"
 
     # -- sending ----------------------------------------------------------------------------------------------------
 
@@ -197,36 +203,54 @@ class Dispatches(RuleBasedStateMachine):
     def claims(self, turn, count, choice):
         return self._claimed(turn, count, choice)
 
-    @precondition(lambda self: self.leases)
     @rule(
         target=flights,
-        age=_AGES,
+        which=st.integers(0, 3),
         choice=st.integers(0, 1),
-        stages=st.sampled_from([4, 0]),
         meanwhile=st.sampled_from(Meanwhile),
-        reactions=st.lists(st.sampled_from(HONEST), max_size=3),
+        reactions=_REACTIONS,
         then=st.sampled_from(Then),
     )
-    def claims_and_posts(self, age, choice, stages, meanwhile, reactions, then):
-        leased = self._lease(age)
-        for stage in PIPELINE[:stages]:
-            self._run(stage, leased)
-        try:
-            turn = OpenTurn(leased)
-        except LeaseLost:
+    def claims_and_posts(self, which, choice, meanwhile, reactions, then):
+        leased = self._fresh_lease(which)
+        if leased is None:
             return multiple()
+        for stage in PIPELINE[:4]:
+            self._run(stage, leased)
+        turn = OpenTurn(leased)
         self._happens(meanwhile, leased, turn)
         flights = self._claimed(turn, 3, choice)
         for flight, reaction in zip(flights.values, reactions, strict=False):
-            self.carrier.post(flight, reaction, self.clock.now)
+            if reaction is not None:
+                self.carrier.post(flight, reaction, self.clock.now)
         if then is Then.IS_HEARD:
-            self.settles(flights, has_next=bool(stages))
+            self.settles(flights, has_next=choice == 0)
+        elif then is Then.IS_TRIED_ELSEWHERE:
+            self.settles(flights, has_next=True)
+            more = self._claimed(OpenTurn(leased), 3, choice + 1)
+            self.settles(flights, has_next=True)  # whoever stored it did not hear that it was stored
+            return multiple(*flights, *more)
         elif then is Then.IS_GIVEN_UP:
             self.clock.goes_on(seconds=61)
             self.ticks()
             for again in self._handed_out(leased.lane):
                 self._chain(again, [Reaction.ACCEPTS])
         return flights
+
+    def _fresh_lease(self, which):
+        """One of the batches that are due; for want of one, of a new run."""
+        for lane in Lane:
+            self.hands_out(lane, 0)
+        live = [leased for leased in self.leases if self._is_live(leased)]
+        if not live and len(self.runs) < _RUNS:
+            self.launches(which)
+            self.hands_out(Lane.BULK, 0)
+            live = [leased for leased in self.leases if self._is_live(leased)]
+        return live[which % len(live)] if live else None
+
+    @staticmethod
+    def _is_live(leased):
+        return Batch.objects.filter(pk=leased.batch_id, lease=leased.lease, phase=Batch.Phase.LEASED).exists()
 
     def _happens(self, meanwhile, leased, turn):
         """Between the checks and the claim."""
@@ -237,6 +261,8 @@ class Dispatches(RuleBasedStateMachine):
             launch.cancel(run, now=self.clock.now, actor="test")
         elif meanwhile is Meanwhile.THE_RUN_IS_PAUSED and run.cancelled_at is None:
             launch.pause(run, now=self.clock.now, actor="test")
+        elif meanwhile is Meanwhile.THE_ACCOUNT_IS_PAUSED:
+            ProviderAccount.objects.filter(pk=self.place.accounts[0].pk).update(paused_at=self.clock.now)
         elif meanwhile is Meanwhile.MINUTES_PASS:
             self.clock.goes_on(minutes=6)
         elif meanwhile is Meanwhile.HALF_A_DAY_PASSES:
@@ -245,6 +271,7 @@ class Dispatches(RuleBasedStateMachine):
     def _claimed(self, turn, count, choice):
         flights = turn.claim(count=count, choice=choice)
         self._check_claims(flights)
+        self.given_out += flights
         return multiple(*flights)
 
     def _check_claims(self, flights):
@@ -258,7 +285,7 @@ class Dispatches(RuleBasedStateMachine):
             assert runs[row.run_id].paused_at is None
             assert not Brand.objects.filter(pk=row.brand_id).exclude(paused_at=None)
             assert not ProviderAccount.objects.filter(pk=flight.channel.account_id).exclude(paused_at=None)
-            assert self.clock.now < row.expires_at
+            assert self.clock.now < min(row.expires_at, row.good_until)
             facts.check_hours(self.place, row, self.clock.now)
         assert all(times == 1 for times in Counter((f.dispatch_id, f.flight) for f in flights).values())
 
@@ -344,6 +371,7 @@ class Dispatches(RuleBasedStateMachine):
         self.proven |= {flight.dispatch_id for flight in self.carrier.taken()}
         facts.check_moves(facts.moves(), self.proven)
         facts.check_holdings(found, self.clock.now)
+        facts.check_patience(self.given_out, found, self.clock.now)
         facts.check_totals(found)
         facts.check_caps(self.place, self.clock.now)
         if self.is_honest:
@@ -407,11 +435,10 @@ class LyingCarrier(Dispatches):
 
     is_honest = False
 
-    @precondition(lambda self: self.leases)
-    @rule(target=Dispatches.flights, age=_AGES, has_next=st.booleans())
-    def lies(self, age, has_next):
+    @rule(target=Dispatches.flights, which=st.integers(0, 3), has_next=st.booleans())
+    def lies(self, which, has_next):
         lies = [Reaction.TAKES_AND_SAYS_NO] * 3
-        flights = self.claims_and_posts(age, 0, 4, Meanwhile.NOTHING, lies, Then.WAITS)
+        flights = self.claims_and_posts(which, 0, Meanwhile.NOTHING, lies, Then.WAITS)
         self.settles(flights, has_next=has_next)
         return flights
 
