@@ -94,6 +94,14 @@ def _wall(campaign: Campaign, occurrence: str) -> str | None:
     if campaign.schedule == Campaign.Schedule.LOCAL:
         return campaign.local_at
     if campaign.schedule == Campaign.Schedule.REPEAT and campaign.crontab_clock == Campaign.Clock.RECIPIENT:
+        try:
+            datetime.fromisoformat(occurrence)
+        except ValueError:
+            raise InvalidInput(
+                "a campaign that repeats by each recipient's clock is launched by its schedule, or with a local time"
+                " like 2026-12-01T09:00 as its key",
+                field="occurrence",
+            ) from None
         return occurrence
     return None
 

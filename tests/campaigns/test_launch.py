@@ -195,3 +195,10 @@ def test_refuses_to_go_on_with_what_is_cancelled(acme):
         launch.resume(run, now=NOON, actor="test")
     with pytest.raises(Conflict, match="cancelled"):
         launch.pause(run, now=NOON, actor="test")
+
+
+def test_wants_a_local_time_as_the_key_of_a_schedule_by_recipients_clocks(acme):
+    campaign = acme.campaign(schedule="repeat", crontab="0 9 * * *", crontab_clock="recipient")
+    with pytest.raises(InvalidInput, match="local time"):
+        launch.launch(campaign=campaign, occurrence="monday", now=NOON, actor="test")
+    assert not Run.objects.exists()

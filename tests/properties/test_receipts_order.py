@@ -16,6 +16,7 @@ from tests.properties.clock import Clock
 from tests.properties.effort import trying
 from tests.properties.turns import OpenTurn
 
+pytestmark = pytest.mark.timeout(900)  # finding the smallest story of a failure takes minutes
 _PEOPLE = 5
 _ANSWERS = [Reaction.ACCEPTS, Reaction.TAKES_BUT_IS_UNCLEAR, Reaction.TAKES_AND_THE_POSTER_DIES]
 

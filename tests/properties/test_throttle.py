@@ -16,6 +16,7 @@ from providers.routing import Channel
 from smsplatform.common import redis
 from tests.properties.effort import trying
 
+pytestmark = pytest.mark.timeout(900)  # finding the smallest story of a failure takes minutes
 _TIME = "redis.call('TIME')"
 _SET_TIME = "redis.call('MGET', 'test:seconds', 'test:microseconds')"
 _EPSILON = 1e-4
