@@ -196,7 +196,7 @@ def _check_window(times, cap, span, number):
 
 
 def check_hours(town, row, now):
-    """Nothing is claimed outside the hours of any zone its person may be in; a single message knows only the number."""
+    """Nothing is claimed outside the hours of any zone its person may be in; of a stranger only the number is known."""
     if not Category(row.category).has_quiet_hours:
         return
     brand = next(brand for brand in town.brands if brand.pk == row.brand_id)

@@ -13,7 +13,6 @@ from tests.properties.effort import trying
 from tests.properties.machine import Dispatches
 from tests.properties.turns_of_events import Meanwhile, Then
 
-
 pytestmark = pytest.mark.timeout(900)  # finding the smallest story of a failure takes minutes
 
 
@@ -47,9 +46,9 @@ def place(transactional_db, settings):
 
 def test_dispatches_keep_every_promise(place):
     Dispatches.place = place
-    run_state_machine_as_test(Dispatches, settings=trying(30))
+    run_state_machine_as_test(Dispatches, settings=trying(24))
 
 
 def test_lies_of_a_carrier_are_noticed_and_break_nothing_else(place):
     LyingCarrier.place = place
-    run_state_machine_as_test(LyingCarrier, settings=trying(10))
+    run_state_machine_as_test(LyingCarrier, settings=trying(8))
