@@ -165,6 +165,8 @@ class _Turn:
         gone = {row.id for row in rows}
         self.pending = [row for row in self.pending if row.id not in gone]
         post_within = settings.POST_WITHIN.total_seconds()
+        # A slow claim moves the whole slice; it must not let out at once what fell due meanwhile.
+        lag = max(delivery.clock() - started - granted.delays[0], 0.0)
         envelopes = []
         for row, delay in zip(rows, granted.delays, strict=True):
             if row.id in flights:
@@ -176,7 +178,7 @@ class _Turn:
                         account_id=channel.account_id,
                         adapter=channel.adapter,
                         message=_message(row, flights[row.id], channel, now),
-                        post_at=started + delay,
+                        post_at=started + lag + delay,
                         post_by=started + post_within,
                         wall_by=wall + post_within,
                         timeout=channel.limits.timeout,

@@ -12,7 +12,7 @@ from campaigns.states import State
 from compliance import caps
 from compliance.models import CapWindow
 from compliance.policy import Category
-from providers import throttle
+from providers import delivery, throttle
 from smsplatform.common import database, redis
 from tests import world
 from tests.promises import sound
@@ -94,3 +94,34 @@ def test_counts_exactly_what_it_writes_when_a_stage_is_repeated_after_its_commit
         caps.reserve(brand=acme.brand, category=Category.TRANSACTIONAL, asking=asking, now=database.now())
     assert CapWindow.objects.get().used == 5
     assert caps.audit() == []
+
+
+def test_a_slow_claim_lets_nothing_out_at_once(acme, monkeypatch):
+    """What fell due while the claim took its time keeps its distance."""
+    acme.account.segments_per_second = 100
+    acme.account.save()
+    acme.recipients(10)
+    run = acme.run()
+    clock, claim, posted = delivery.clock, sending._Turn._claim, []
+    late, claimed_at = [], []
+    monkeypatch.setattr(delivery, "clock", lambda: clock() + (0.5 if late else 0.0))
+
+    def slowly(turn, channel, rows):
+        claimed = claim(turn, channel, rows)
+        late.append(1)
+        claimed_at.append(delivery.clock())
+        return claimed
+
+    post = delivery.Poster.post
+    monkeypatch.setattr(sending._Turn, "_claim", slowly)
+    monkeypatch.setattr(
+        delivery.Poster,
+        "post",
+        lambda poster, envelopes, answers: (
+            posted.extend(e.post_at for e in envelopes) or post(poster, envelopes, answers)
+        ),
+    )
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 10}
+    assert all(later - earlier > 0.009 for earlier, later in itertools.pairwise(posted))
+    assert posted[0] >= claimed_at[0]
