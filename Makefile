@@ -42,6 +42,18 @@ run: $(STAMP)  ## start the whole platform and keep it up, with addresses and a 
 test: $(DEV_STAMP)  ## run every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q
 
+.PHONY: chaos
+chaos: $(DEV_STAMP)  ## break everything that can break, one after the other, and audit (SHORT=1, SEED=n, ONLY=name)
+	$(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: bench
+bench: $(DEV_STAMP)  ## measure how fast it is, against this machine without us (SHORT=1, ONLY=module)
+	$(BIN)/python -m tests.bench $(if $(SHORT),--short) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: soak
+soak: $(DEV_STAMP)  ## measure with 20 million old messages in the tables (SHORT=1; half an hour, 20 GB of disk)
+	$(BIN)/python -m tests.soak $(if $(SHORT),--short)
+
 .PHONY: check
 check: $(DEV_STAMP)  ## lint, format, types, layers, migrations, docs, deployment
 	@echo "· lint";        $(BIN)/ruff check .

@@ -1,0 +1,76 @@
+"""Runs the measures one after the other, prints a table, and writes `.var/bench.json`."""
+
+import argparse
+import importlib
+import json
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from tests import ground
+from tests.bench.frame import Bench, Measure, timed
+
+MODULES = ("throughput", "imports", "webhooks", "waiting", "rates")
+RESULT = ground.ROOT / ".var" / "bench.json"
+# Ratios and limits of docs/performance.md: (name, at least or at most, value)
+TARGETS = {
+    "pipeline_over_wire": (">=", 0.5),
+    "pipeline_over_chain_per_message": (">=", 40),
+    "cost_1m_over_10k": ("<=", 1.2),
+    "import_rows_per_s": (">=", 15_000),
+    "import_peak_mb": ("<=", 200),
+    "receipts_per_s": (">=", 1_500),
+    "receipt_p99_ms": ("<=", 50),
+    "redirect_over_empty_view": (">=", 0.6),
+    "fairness_seconds": ("<=", 2),
+}
+
+
+def main() -> int:
+    """Measure; 1 when a measure could not be made."""
+    parser = argparse.ArgumentParser(prog="make bench", description="How fast it is, all side by side in one run.")
+    parser.add_argument("--short", action="store_true", help="small numbers: do the measures still work?")
+    parser.add_argument("--only", default="", help="modules, like throughput,imports")
+    arguments = parser.parse_args()
+    place = ground.prepare("bench")
+    console = Console(highlight=False, soft_wrap=True)
+    figures: dict[str, float] = {}
+    failed = []
+    chosen = [name for name in MODULES if not arguments.only or name in arguments.only.split(",")]
+    for name in chosen:
+        measures: tuple[Measure, ...] = importlib.import_module(f"tests.bench.{name}").MEASURES
+        for measure in measures:
+            console.print(f"\n[bold]{measure.what}[/]")
+            with ground.Ground(place) as floor, timed() as clock:
+                try:
+                    figures.update(measure.run(Bench(floor, place, console, arguments.short)))
+                except ground.GroundFailed as failure:
+                    failed.append(measure.name)
+                    console.print(f"[bold red]{measure.name}: {failure}[/]; logs are in {floor.logs}")
+            console.print(f"[dim]{measure.name}: {clock.seconds:.0f} s[/]")
+    RESULT.write_text(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=2) + "\n")
+    _show(console, figures)
+    return 1 if failed else 0
+
+
+def _show(console: Console, figures: dict[str, float]) -> None:
+    table = Table(title="\nBench", title_style="bold", show_edge=False, pad_edge=False)
+    table.add_column("figure")
+    table.add_column("measured", justify="right")
+    table.add_column("target", justify="right")
+    table.add_column("")
+    for name, value in figures.items():
+        shown = f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"
+        target, mark = "", ""
+        if name in TARGETS:
+            sign, limit = TARGETS[name]
+            is_met = value >= limit if sign == ">=" else value <= limit
+            target, mark = f"{sign} {limit:,g}", "[green]met[/]" if is_met else "[red]missed[/]"
+        table.add_row(name, shown, target, mark)
+    console.print(table)
+    console.print(f"\nWritten to {RESULT}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
