@@ -24,9 +24,7 @@ def _beat() -> Iterator[Finding]:
     silence = database.now() - at if at else None
     told = f"last heard of {span(silence)} ago" if silence else "never ran"
     if silence is None or silence > _BEAT_GONE:
-        yield bad(
-            "beat", told, "start one: celery -A smsplatform beat -S django_celery_beat.schedulers:DatabaseScheduler"
-        )
+        yield bad("beat", told, "start one: celery -A smsplatform beat -S smsplatform.beat:Scheduler")
     elif silence > _BEAT_LATE:
         yield warn("beat", told, "look at its log; it should be heard of every three minutes")
     else:

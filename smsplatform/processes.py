@@ -89,7 +89,7 @@ PROCESSES: Final[Mapping[str, Process]] = {
             name="beat",
             arguments=(
                 *("-m", "celery", "-q", "-A", "smsplatform", "beat"),
-                *("-S", "django_celery_beat.schedulers:DatabaseScheduler"),
+                *("-S", "smsplatform.beat:Scheduler"),
             ),
             stops=0,
             patience=10,

@@ -183,7 +183,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 CELERY_DB_REUSE_MAX = 500
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "smsplatform.beat:Scheduler"
 CELERY_BEAT_SYNC_EVERY = 30  # ticks; how soon the doctor sees that beat is alive
 CELERY_BEAT_SCHEDULE = {
     "hand out bulk": {"task": "hand_out", "schedule": SEND_INTERVAL, "args": ["bulk"]},
