@@ -28,7 +28,7 @@ from django.db import (
 
 from campaigns import fence, leases, scheduling
 from campaigns.leases import LeaseLost
-from campaigns.models import Attempt, Batch, Dispatch
+from campaigns.models import Attempt, Batch, Dispatch, Lane
 from campaigns.states import FATE, State
 from campaigns.verbs import Settlement
 from providers import delivery, routing, throttle
@@ -101,11 +101,13 @@ class _Turn:
         self.in_air: dict[tuple[uuid.UUID, int], tuple[_Row, Channel]] = {}
         self.is_over = False
         self.renewed = time.monotonic()
+        self.ask_at = 0.0  # when the throttle has tokens for a slice worth a claim
 
     def run(self) -> None:
         with transaction.atomic(durable=True):
             batch = leases.renew(self.batch_id, self.lease, database.now())
         self.channels = routing.channels(batch.brand_id)
+        self.look_ahead = throttle.LOOK_AHEAD_FIRST if batch.lane == Lane.URGENT else throttle.LOOK_AHEAD
         difference = database.clock_difference()
         if abs(difference) > MOST_CLOCK_DIFFERENCE:
             # Answers would be dated wrongly, and with them caps and retries (R55).
@@ -137,6 +139,10 @@ class _Turn:
             if time.monotonic() >= self.until or _stopping[0]:
                 self.is_over = True
                 return
+            if (patience := self.ask_at - time.monotonic()) > 0:
+                if not self.in_air:
+                    self._wait(patience)
+                return
             channel = routing.choose(self.channels, self.pending[0].tried)
             if channel is None:
                 self._wait(throttle.UNREACHABLE_WAIT if self.channels else 30.0)
@@ -151,11 +157,13 @@ class _Turn:
     def _post_slice(self, channel: Channel, room: int) -> bool:
         """Take tokens, claim exactly the granted rows, post them; return whether to go on at once."""
         same = [row for row in self.pending if routing.choose(self.channels, row.tried) == channel][: min(SLICE, room)]
-        granted = throttle.take(channel, [row.segments for row in same])
+        granted = throttle.take(channel, [row.segments for row in same], look_ahead=self.look_ahead)
         rows = same[: len(granted.delays)]
         if not rows:
             self._wait(granted.wait)
             return False
+        if len(rows) < len(same):
+            self.ask_at = time.monotonic() + max(granted.wait - throttle.LOOK_AHEAD / 2, 0)
         started, wall = delivery.clock(), time.time()
         claimed = self._claim(channel, rows)
         if claimed is None:
@@ -165,8 +173,6 @@ class _Turn:
         gone = {row.id for row in rows}
         self.pending = [row for row in self.pending if row.id not in gone]
         post_within = settings.POST_WITHIN.total_seconds()
-        # A slow claim moves the whole slice; it must not let out at once what fell due meanwhile.
-        lag = max(delivery.clock() - started - granted.delays[0], 0.0)
         envelopes = []
         for row, delay in zip(rows, granted.delays, strict=True):
             if row.id in flights:
@@ -178,13 +184,17 @@ class _Turn:
                         account_id=channel.account_id,
                         adapter=channel.adapter,
                         message=_message(row, flights[row.id], channel, now),
-                        post_at=started + lag + delay,
+                        post_at=started + delay,
                         post_by=started + post_within,
                         wall_by=wall + post_within,
                         timeout=channel.limits.timeout,
                     )
                 )
-        delivery.poster().post(envelopes, self.answers)
+        delivery.poster().post(
+            envelopes,
+            self.answers,
+            lambda segments: throttle.take(channel, segments, look_ahead=throttle.LOOK_AHEAD_FIRST).delays,
+        )
         return len(rows) == len(same)
 
     def _claim(self, channel: Channel, rows: Sequence[_Row]) -> tuple[dict[uuid.UUID, int], datetime] | None:
@@ -254,9 +264,10 @@ class _Turn:
     # -- back ---------------------------------------------------------------------------------------------------
 
     def _collect(self) -> list[Answer]:
-        """Return the next answers: up to a group, or what came within a short wait."""
+        """Return the next answers: up to a group, or what came within a short wait, longer while tokens are scarce."""
         group: list[Answer] = []
-        deadline = time.monotonic() + GROUP_WAIT
+        now = time.monotonic()
+        deadline = max(now + GROUP_WAIT, min(self.ask_at, now + throttle.LOOK_AHEAD / 2))
         while len(group) < min(GROUP, len(self.in_air)):
             try:
                 group.append(self.answers.get(timeout=max(deadline - time.monotonic(), 0)))

@@ -2,7 +2,8 @@
 
 The task's thread hands over frozen envelopes and reads frozen answers from a queue. The loop never waits for the
 database, so a database stall cannot turn answered requests into timeouts (R5). Every envelope gets exactly one answer,
-and at most one request leaves for it: the client refuses a second try of any method (R9).
+and at most one request leaves for it: the client refuses a second try of any method (R9). Each leaves at the instant that
+the throttle gave it; who misses it, because the claim or this process was slow, takes another.
 """
 
 import asyncio
@@ -12,9 +13,11 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 from typing import Final
 
 import aiohttp
@@ -26,6 +29,7 @@ _CONNECT_SECONDS: Final = 5.0
 _IDLE_SECONDS: Final = 25.0  # shorter than any vendor's
 _MOST_BYTES: Final = 64 * 1024
 _WALL_SLACK: Final = 1.0  # seconds the wall clock may disagree before a request is given back
+_LATE: Final = 0.03  # seconds behind its instant at which a row has missed it; doubled each time, so that all get out
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Answer:
 
 
 Answers = queue.SimpleQueue[Answer]
+# Segments of rows that missed their instants -> seconds from now of the new ones, of as many rows as get one.
+Again = Callable[[Sequence[int]], Sequence[float]]
 
 
 def clock() -> float:
@@ -89,9 +95,9 @@ class Poster:
         self._tasks: set[asyncio.Task[None]] = set()
         threading.Thread(target=self._loop.run_forever, name="poster", daemon=True).start()
 
-    def post(self, envelopes: Sequence[Envelope], answers: Answers) -> None:
-        """Start posting; each answer comes to the queue."""
-        self._loop.call_soon_threadsafe(self._start, envelopes, answers)
+    def post(self, envelopes: Sequence[Envelope], answers: Answers, again: Again) -> None:
+        """Start posting a slice, in the order of its instants; each answer comes to the queue."""
+        self._loop.call_soon_threadsafe(self._start, envelopes, answers, again)
 
     def close(self) -> None:
         """End the connections; called when the process ends."""
@@ -99,7 +105,7 @@ class Poster:
             asyncio.run_coroutine_threadsafe(self._session.close(), self._loop).result(timeout=2)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def _start(self, envelopes: Sequence[Envelope], answers: Answers) -> None:
+    def _start(self, envelopes: Sequence[Envelope], answers: Answers, again: Again) -> None:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
@@ -107,10 +113,38 @@ class Poster:
                 trust_env=False,
                 auto_decompress=True,
             )
-        for envelope in envelopes:
-            task = self._loop.create_task(self._deliver(self._session, envelope, answers))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._spawn(self._pace(self._session, envelopes, answers, again))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _pace(
+        self, session: aiohttp.ClientSession, envelopes: Sequence[Envelope], answers: Answers, again: Again
+    ) -> None:
+        """Start each post at its instant; those that missed theirs ask for others, or are given back."""
+        waiting, late = deque(envelopes), list[Envelope]()
+        patience = _LATE
+        try:
+            while waiting:
+                if (wait := waiting[0].post_at - clock()) > 0:
+                    await asyncio.sleep(wait)
+                missed = clock() - patience
+                late = list(takewhile(lambda envelope: envelope.post_at < missed, waiting))  # noqa: B023
+                if not late:
+                    self._spawn(self._deliver(session, waiting.popleft(), answers))
+                    continue
+                patience *= 2
+                delays = await self._loop.run_in_executor(None, again, [e.message.segments for e in late])
+                now = clock()
+                moved = [replace(e, post_at=now + delay) for e, delay in zip(late, delays, strict=False)]
+                for envelope in late[len(moved) :]:
+                    _answer(answers, envelope, Result(Outcome.NOT_POSTED, code="missed_its_instant"))
+                waiting = deque(sorted([*islice(waiting, len(late), None), *moved], key=lambda e: e.post_at))
+        except BaseException as error:  # noqa: BLE001 - whatever happens: none of these was posted
+            for envelope in waiting:
+                _answer(answers, envelope, Result(Outcome.NOT_POSTED, code="internal", detail=type(error).__name__))
 
     async def _deliver(self, session: aiohttp.ClientSession, envelope: Envelope, answers: Answers) -> None:
         timed_out = False
@@ -118,25 +152,26 @@ class Poster:
             result, timed_out = await _exchange(session, envelope)
         except BaseException as error:  # noqa: BLE001 - the isolation point: one envelope, one answer, whatever happens
             result = Result(Outcome.UNKNOWN, code="internal", detail=type(error).__name__)
-        answers.put(
-            Answer(
-                dispatch_id=envelope.dispatch_id,
-                flight=envelope.flight,
-                account_id=envelope.account_id,
-                result=result,
-                answered_at=datetime.now(UTC),
-                timed_out=timed_out,
-            )
+        _answer(answers, envelope, result, timed_out=timed_out)
+
+
+def _answer(answers: Answers, envelope: Envelope, result: Result, *, timed_out: bool = False) -> None:
+    answers.put(
+        Answer(
+            dispatch_id=envelope.dispatch_id,
+            flight=envelope.flight,
+            account_id=envelope.account_id,
+            result=result,
+            answered_at=datetime.now(UTC),
+            timed_out=timed_out,
         )
+    )
 
 
 async def _exchange(  # noqa: PLR0911 - one exit per meaning
     session: aiohttp.ClientSession, envelope: Envelope
 ) -> tuple[Result, bool]:
     """Post once and return the meaning, and whether the answer did not come in time."""
-    wait = envelope.post_at - clock()
-    if wait > 0:
-        await asyncio.sleep(wait)
     try:
         call = envelope.adapter.call(envelope.message)
     except Exception as error:  # noqa: BLE001 - nothing was sent: the adapter could not even say what to send

@@ -1,9 +1,10 @@
 """Rates per account and sender, in message segments, exact over all workers: one Lua call per slice.
 
 Each bucket is one number, the instant at which its next segment is due. A slice's rows get their instants one after
-the other, as far as `LOOK_AHEAD` reaches, so a burst never exceeds 5 % of a second. A missing bucket starts empty.
-Redis unreachable: nothing is granted (P5). Tokens of rows that were not posted in the end are not given back: rows granted
-behind them keep their instants, so a refund would let two rows share one.
+the other, as far as the look-ahead reaches, so a burst never exceeds 2 % of a second. A missing bucket starts empty, and
+in a Redis that has lost its memory only when all that was granted before is posted. Redis unreachable: nothing is
+granted (P5). Tokens of rows that were not posted in the end are not given back: rows granted behind them keep their
+instants, so a refund would let two rows share one. For the same reason a row that missed its instant takes another.
 """
 
 from collections.abc import Sequence
@@ -14,24 +15,32 @@ from providers.routing import Channel
 from smsplatform.common import redis
 
 LOOK_AHEAD: Final = 1.0  # seconds; what is granted is posted within this time
+LOOK_AHEAD_FIRST: Final = (
+    2.0  # for what goes before others: urgent messages, and claimed ones that missed their instant
+)
+# Seconds after which nothing that was granted before Redis lost its memory falls into the same second as what comes now.
+FORGOTTEN_AFTER: Final = LOOK_AHEAD_FIRST + 1.0
+# Since when Redis remembers every grant. It is on one node, whatever the number of nodes.
+SINCE: Final = "throttle:since"
 _SHARE: Final = 0.95  # of the limit
-_BURST: Final = 0.05  # seconds of rate that may be saved up
+_BURST: Final = 0.02  # seconds of rate that may be saved up; with what posts are late at most, below the limit
 _IDLE: Final = 60  # seconds after which an unused bucket is forgotten
 UNREACHABLE_WAIT: Final = 2.0
 
 _SCRIPT: Final = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
-local look_ahead, burst, idle = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local look_ahead, burst, idle, begin = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local buckets = #KEYS
 local next_at, gap = {}, {}
 for i = 1, buckets do
   local stored = redis.call('GET', KEYS[i])
-  gap[i] = tonumber(ARGV[3 + i])
-  next_at[i] = stored and math.max(tonumber(stored), now - burst) or now
+  if not stored and not begin then return {} end
+  gap[i] = tonumber(ARGV[4 + i])
+  next_at[i] = stored and math.max(tonumber(stored), now - burst) or math.max(now, begin)
 end
 local delays = {}
-for row = 4 + buckets, #ARGV do
+for row = 5 + buckets, #ARGV do
   local due = now
   for i = 1, buckets do due = math.max(due, next_at[i]) end
   if due - now > look_ahead then break end
@@ -46,6 +55,11 @@ for i = 1, buckets do
 end
 return {string.format('%.6f', wait), unpack(delays)}
 """
+_SINCE_SCRIPT: Final = """
+local clock = redis.call('TIME')
+redis.call('SET', KEYS[1], clock[1] .. string.format('.%06d', tonumber(clock[2])), 'NX')
+return redis.call('GET', KEYS[1])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +70,16 @@ class Granted:
     wait: float
 
 
-def take(channel: Channel, segments: Sequence[int]) -> Granted:
+def take(channel: Channel, segments: Sequence[int], *, look_ahead: float = LOOK_AHEAD) -> Granted:
     """Take the tokens of as many of these rows, in order, as are due within the look-ahead."""
     names, gaps = _buckets(channel)
     try:
-        script = redis.client().register_script(_SCRIPT)
-        answer = script(keys=names, args=[LOOK_AHEAD, _BURST, _IDLE, *gaps, *segments])
+        client = redis.client()
+        script = client.register_script(_SCRIPT)
+        answer = script(keys=names, args=[look_ahead, _BURST, _IDLE, "", *gaps, *segments])
+        if not answer:  # a bucket is missing: it was idle, is new, or was lost with what had been granted from it
+            since = float(client.register_script(_SINCE_SCRIPT)(keys=[SINCE]))
+            answer = script(keys=names, args=[look_ahead, _BURST, _IDLE, since + FORGOTTEN_AFTER, *gaps, *segments])
     except redis.Unreachable:
         return Granted(delays=(), wait=UNREACHABLE_WAIT)
     wait, *delays = (float(value) for value in answer)

@@ -57,9 +57,9 @@ def simulator(_simulator):
 @pytest.fixture(autouse=True)
 def _fresh_redis():
     """No tokens and no messages of an earlier test."""
-    from smsplatform.common import redis
+    from tests import world
 
-    redis.client().flushdb()
+    world.lose_redis()
 
 
 # Django makes these again after every flush, one by one; no test here touches them.

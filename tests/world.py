@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from time import time as time_now
 
 from django.db import transaction
 
@@ -19,8 +20,9 @@ from campaigns.models import (
 )
 from campaigns.pipeline import PIPELINE
 from campaigns.states import State
+from providers import throttle
 from providers.models import ProviderAccount, Sender
-from smsplatform.common import database
+from smsplatform.common import database, redis
 from smsplatform.tenancy.models import Brand, Tenant
 
 _numbers = itertools.count(1)
@@ -102,6 +104,12 @@ def work(lane="bulk", now=None, stages=PIPELINE):
         for stage in stages:
             stage.run(batch.batch_id, batch.lease)
     return len(leased)
+
+
+def lose_redis():
+    """Empty Redis; and the seconds pass after which nothing granted before can still be on its way."""
+    redis.client().flushdb()
+    redis.client().set(throttle.SINCE, time_now() - throttle.FORGOTTEN_AFTER)
 
 
 def states(run):

@@ -26,7 +26,7 @@ class Abandoned:
         acme.account.timeout = 0.1
         acme.account.save()
         with monkeypatch.context() as patch:
-            patch.setattr(delivery.Poster, "post", lambda _, envelopes, __: self.envelopes.extend(envelopes))
+            patch.setattr(delivery.Poster, "post", lambda _, envelopes, *__: self.envelopes.extend(envelopes))
             patch.setattr(sending._Turn, "_collect", _die)
             patch.setattr(sending._Turn, "_land", lambda _: None)
             with pytest.raises(_Killed):

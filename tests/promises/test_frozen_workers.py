@@ -28,10 +28,10 @@ from campaigns.pipeline import judge_ready
 from providers import delivery
 batch, lease = int(sys.argv[1]), int(sys.argv[2])
 post = delivery.Poster.post
-def pause(poster, envelopes, answers):
+def pause(poster, *slices):
     print("claimed", flush=True)
     sys.stdin.readline()
-    post(poster, envelopes, answers)
+    post(poster, *slices)
 delivery.Poster.post = pause
 sending.take_turn(batch, lease, judge=judge_ready)
 print("done", flush=True)

@@ -43,9 +43,9 @@ def envelope(adapter, *, timeout=1.0, post_by=60.0, flight=1):
     return Envelope(uuid.uuid4(), flight, 1, adapter, message, now, now + post_by, time.time() + post_by, timeout)
 
 
-def posted(poster, *envelopes):
+def posted(poster, *envelopes, again=lambda segments: [0.0] * len(segments)):
     answers = queue.SimpleQueue()
-    poster.post(envelopes, answers)
+    poster.post(envelopes, answers, again)
     return [answers.get(timeout=20).result for _ in envelopes]
 
 
@@ -99,6 +99,32 @@ def test_gives_back_what_it_may_no_longer_post(poster):
         late = envelope(adapter, post_by=-0.001)
         by_wall = replace(envelope(adapter), wall_by=time.time() - 10)
         assert {result.outcome for result in posted(poster, late, by_wall)} == {Outcome.NOT_POSTED}
+        assert server.requests == []
+
+
+def test_who_missed_the_instant_is_posted_at_another(poster):
+    asked = []
+    with Vendor([vendor.OK] * 3) as server:
+        adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
+        late = [replace(envelope(adapter), post_at=delivery.clock() - 1) for _ in range(2)]
+        soon = replace(envelope(adapter), post_at=delivery.clock() + 0.1)
+        began = delivery.clock()
+        results = posted(poster, *late, soon, again=lambda segments: asked.append(segments) or [0.2, 0.3])
+        assert [result.outcome for result in results] == [Outcome.ACCEPTED] * 3
+        assert asked == [[1, 1]]
+        assert delivery.clock() - began > 0.3
+
+
+def _no_redis(_segments):
+    raise ConnectionError
+
+
+@pytest.mark.parametrize("again", [lambda _: [], _no_redis], ids=["none", "error"])
+def test_who_missed_the_instant_and_gets_no_other_is_given_back(poster, again):
+    with Vendor([vendor.OK]) as server:
+        adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
+        late = [replace(envelope(adapter), post_at=delivery.clock() - 1) for _ in range(2)]
+        assert {result.outcome for result in posted(poster, *late, again=again)} == {Outcome.NOT_POSTED}
         assert server.requests == []
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from campaigns import sending
+from campaigns import notifications, sending
 from campaigns.models import Dispatch
 from campaigns.states import State
 from compliance import caps
@@ -53,14 +53,34 @@ def test_the_rate_of_an_account_is_shared_by_all_who_send(acme, simulator):
 
 
 def test_an_empty_redis_gives_no_burst(acme):
+    """Nobody knows what was granted before; when all of that is posted, the bucket begins empty."""
     acme.account.segments_per_second = 20
     acme.account.save()
     [channel] = sending.routing.channels(acme.brand.pk)
     first = throttle.take(channel, [1] * 100)
     redis.client().flushdb()
-    second = throttle.take(channel, [1] * 100)
-    for granted in (first, second):
+    lost = throttle.take(channel, [1] * 100)
+    assert lost.delays == ()
+    assert max(first.delays) + 1 < lost.wait <= throttle.FORGOTTEN_AFTER
+    world.lose_redis()
+    later = throttle.take(channel, [1] * 100)
+    for granted in (first, later):
         assert len([delay for delay in granted.delays if delay < 0.05]) <= 2
+
+
+def test_an_urgent_message_is_served_while_a_campaign_takes_all_that_flows(acme, simulator):
+    acme.account.segments_per_second = 10
+    acme.account.save()
+    [channel] = sending.routing.channels(acme.brand.pk)
+    run = acme.run(acme.campaign(), key="bulk")
+    notifications.send(
+        brand=acme.brand, number="+12125550100", text="1", now=database.now(), category=Category.TRANSACTIONAL
+    )
+    notifications.collect(database.now())
+    throttle.take(channel, [1] * 100)
+    assert throttle.take(channel, [1]).delays == ()
+    world.work("urgent")
+    assert Dispatch.objects.exclude(run=run).get().state == State.ACCEPTED
 
 
 def test_an_empty_bucket_is_no_state_of_a_row(acme, simulator):
@@ -96,32 +116,29 @@ def test_counts_exactly_what_it_writes_when_a_stage_is_repeated_after_its_commit
     assert caps.audit() == []
 
 
-def test_a_slow_claim_lets_nothing_out_at_once(acme, monkeypatch):
-    """What fell due while the claim took its time keeps its distance."""
+def test_rows_of_a_slow_claim_go_out_behind_those_that_others_were_granted_meanwhile(acme, monkeypatch):
     acme.account.segments_per_second = 100
     acme.account.save()
     acme.recipients(10)
     run = acme.run()
-    clock, claim, posted = delivery.clock, sending._Turn._claim, []
-    late, claimed_at = [], []
+    clock, claim, deliver = delivery.clock, sending._Turn._claim, delivery.Poster._deliver
+    late, others, posted = [], [], []
     monkeypatch.setattr(delivery, "clock", lambda: clock() + (0.5 if late else 0.0))
 
     def slowly(turn, channel, rows):
         claimed = claim(turn, channel, rows)
+        others.extend(clock() + delay for delay in throttle.take(channel, [1] * 20).delays)
         late.append(1)
-        claimed_at.append(delivery.clock())
         return claimed
 
-    post = delivery.Poster.post
+    async def note(poster, session, envelope, answers):
+        posted.append(clock())
+        await deliver(poster, session, envelope, answers)
+
     monkeypatch.setattr(sending._Turn, "_claim", slowly)
-    monkeypatch.setattr(
-        delivery.Poster,
-        "post",
-        lambda poster, envelopes, answers: (
-            posted.extend(e.post_at for e in envelopes) or post(poster, envelopes, answers)
-        ),
-    )
+    monkeypatch.setattr(delivery.Poster, "_deliver", note)
     world.work()
     assert world.states(run) == {State.ACCEPTED: 10}
-    assert all(later - earlier > 0.009 for earlier, later in itertools.pairwise(posted))
-    assert posted[0] >= claimed_at[0]
+    assert len(others) == 20
+    assert posted[0] > others[-1]
+    assert posted[-1] - posted[0] > 9 * 0.0105 - 0.03

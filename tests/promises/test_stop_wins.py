@@ -94,9 +94,9 @@ def test_wins_over_a_worker_that_froze_between_claim_and_post(acme, simulator, m
     wakes = Gate()
     post = delivery.Poster.post
 
-    def freeze(poster, envelopes, answers):
+    def freeze(poster, *slices):
         wakes()
-        post(poster, envelopes, answers)
+        post(poster, *slices)
 
     monkeypatch.setattr(delivery.Poster, "post", freeze)
     chain = Job(world.work)

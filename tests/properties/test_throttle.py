@@ -34,8 +34,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    assert throttle._SCRIPT.count(_TIME) == 1
-    monkeypatch.setattr(throttle, "_SCRIPT", throttle._SCRIPT.replace(_TIME, _SET_TIME))
+    for name in ("_SCRIPT", "_SINCE_SCRIPT"):
+        script = getattr(throttle, name)
+        assert script.count(_TIME) == 1
+        monkeypatch.setattr(throttle, name, script.replace(_TIME, _SET_TIME))
     clock = Clock()
     clock.goes_on(0)
     return clock
@@ -64,6 +66,8 @@ _steps = st.lists(
         _slices,
         st.sampled_from([0.0, 0.001, 0.03, 0.3, 1.0, 3.0, 20.0]),  # seconds until the next step
         st.sampled_from(["posts all", "posts all", "posts none", "posts the last"]),
+        st.sampled_from([throttle.LOOK_AHEAD, throttle.LOOK_AHEAD, throttle.LOOK_AHEAD_FIRST]),
+        st.sampled_from([False, False, False, True]),  # Redis loses its memory
     ),
     min_size=1,
     max_size=25,
@@ -90,10 +94,13 @@ def test_no_second_holds_more_than_the_rate_and_one_burst(clock):
         clock.goes_on(100)
         channels = {name: channel(name, rate=rate, sender_rate=sender_rate) for name in "ab"}
         posted = {"a": [], "b": []}
-        for name, wanted, pause, fate in steps:
-            answer = throttle.take(channels[name], wanted)
+        for name, wanted, pause, fate, look_ahead, is_lost in steps:
+            if is_lost:
+                redis.client().flushdb()
+                clock.goes_on(0)
+            answer = throttle.take(channels[name], wanted, look_ahead=look_ahead)
             rows = [(clock.now + delay, segments) for delay, segments in zip(answer.delays, wanted, strict=False)]
-            assert all(0 <= delay <= throttle.LOOK_AHEAD + _EPSILON for delay in answer.delays)
+            assert all(0 <= delay <= look_ahead + _EPSILON for delay in answer.delays)
             posted[name] += {"posts all": rows, "posts none": [], "posts the last": rows[len(rows) // 2 :]}[fate]
             clock.goes_on(pause)
         everything = posted["a"] + posted["b"]
@@ -114,6 +121,7 @@ def test_whoever_asks_again_at_the_named_time_gets_something(clock):
     @given(rate=_rates, wanted=_slices)
     def gets_something(rate, wanted):
         redis.client().flushdb()
+        clock.goes_on(0)
         here = channel(rate=rate)
         first = throttle.take(here, wanted)
         clock.goes_on(first.wait)
@@ -127,6 +135,7 @@ def test_a_missing_bucket_starts_empty(clock):
     @given(rate=_rates, wanted=_slices)
     def starts_empty(rate, wanted):
         redis.client().flushdb()
+        redis.client().set(throttle.SINCE, 0)
         clock.goes_on(1)
         taken = 0
         for delay, segments in zip(throttle.take(channel(rate=rate), wanted).delays, wanted, strict=False):
