@@ -21,6 +21,8 @@ from smsplatform.common.database import execute, rows
 _STARTS_BEFORE_HALVING = 3
 # Batches of one tenant looked at per free place; beyond that nothing of the tenant could be handed out now anyway.
 _LOOK = 4
+# Seconds of an account's rate in flight: more batches would only find its tokens taken, and end their turns.
+_SECONDS_IN_FLIGHT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class _Candidate:
     batch_id: int
     tenant_id: int
     account_id: int | None
-    rows_a_minute: float | None
+    rows_at_once: float | None
     size: int
     starts: int
 
@@ -46,8 +48,8 @@ class _Candidate:
 def claim_due_batches(lane: Lane | str, now: datetime) -> list[Leased]:
     """Lease the batches that may run now, in the order of tenants' turns, and return them.
 
-    One claimer per lane at a time; bounded by what is in flight per lane, tenant and account, and by a minute of the
-    account's rate. Call inside a transaction and publish on commit.
+    One claimer per lane at a time; bounded by what is in flight per lane, tenant and account, and by some seconds of
+    the account's rate. Call inside a transaction and publish on commit.
     """
     with transaction.atomic():
         execute("SELECT pg_advisory_xact_lock(hashtext('claim'), hashtext(%s))", [str(lane)])
@@ -87,7 +89,7 @@ def _due(lane: Lane | str, now: datetime, room: int, in_flight: list[tuple[int, 
           SELECT DISTINCT ON (s.brand_id) s.brand_id, a.id, a.segments_per_second
           FROM providers_sender s JOIN providers_provideraccount a ON a.id = s.account_id
           WHERE s.is_active AND a.paused_at IS NULL ORDER BY s.brand_id, s.position, s.id)
-        SELECT b.id, b.tenant_id, b.account_id, b.segments_per_second * 60, b.size, b.starts
+        SELECT b.id, b.tenant_id, b.account_id, b.segments_per_second * %(seconds)s, b.size, b.starts
         FROM tenancy_tenant t LEFT JOIN tenancy_installation i ON i.id = 1
         CROSS JOIN LATERAL (
           SELECT x.id, x.tenant_id, x.due_at, x.size, x.starts, a.id AS account_id, a.segments_per_second,
@@ -109,6 +111,7 @@ def _due(lane: Lane | str, now: datetime, room: int, in_flight: list[tuple[int, 
             "look": room * _LOOK,
             "most": room * _LOOK * _LOOK,
             "busy": _json(busy),
+            "seconds": _SECONDS_IN_FLIGHT,
         },
     )
     locked = {
@@ -143,7 +146,8 @@ def _choose(
         if account is not None and of_account[account] >= settings.ACCOUNT_IN_FLIGHT:
             continue
         # One batch may always run, however slow the account.
-        if candidate.rows_a_minute is not None and rows_of[account] and rows_of[account] >= candidate.rows_a_minute:
+        present = rows_of[account]
+        if candidate.rows_at_once is not None and present and present + candidate.size > candidate.rows_at_once:
             continue
         chosen.append(candidate)
         of_tenant[candidate.tenant_id] += 1
