@@ -95,7 +95,8 @@ def _statement(given: str, origins: frozenset[State], targets: frozenset[State],
      settled_at = CASE WHEN g.state = ANY(%(settled)s) THEN %(now)s::timestamptz END, changed_at = %(now)s {assign}
    FROM given g JOIN campaigns_dispatch o ON o.id = g.id AND o.id BETWEEN %(first)s AND %(last)s
    WHERE d.id = g.id AND d.id BETWEEN %(first)s AND %(last)s AND o.state || '>' || g.state IN ({allowed})
-   RETURNING d.id, o.state AS was, d.state, d.tenant_id, d.run_id, d.batch_id{", g.at AS at" if spends else ""})""",
+   RETURNING d.id, o.state AS was, d.state, d.tenant_id, d.brand_id, d.run_id, d.batch_id, d.number
+     {", g.at AS at" if spends else ""})""",
     ]
     if any(Hold.LOCK in HOLDS[origin] for origin in origins):
         parts.append(_UNLOCK)
@@ -130,7 +131,9 @@ def _proof_statement(given: str) -> str:
 
 
 _UNLOCK = """
- unlocked AS (DELETE FROM campaigns_sendlock l USING moved m WHERE l.dispatch_id = m.id)"""
+ unlocked AS (
+   DELETE FROM campaigns_sendlock l USING moved m
+   WHERE l.brand_id = m.brand_id AND l.number = m.number AND l.dispatch_id = m.id)"""
 
 _LIST_TROUBLE = """
  listed AS (

@@ -182,7 +182,7 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
           SELECT DISTINCT ON (k.id) k.id, k.state, k.detail, coalesce(a.claimed_at, %(now)s) AS at
           FROM unnest(%(of)s::uuid[], %(flights)s::int[], %(states)s::text[], %(ranks)s::int[], %(details)s::text[])
             AS k(id, flight, state, rank, detail)
-          LEFT JOIN campaigns_attempt a ON a.dispatch_id = k.id AND a.flight = k.flight
+          LEFT JOIN campaigns_attempt a ON a.dispatch_id = k.id AND a.flight = k.flight AND a.dispatch_id = ANY(%(of)s)
           ORDER BY k.id, k.rank DESC""",
         parameters={
             "of": [flight[0] for flight, _ in proofs],

@@ -13,7 +13,7 @@ from campaigns.verbs import ZONES, Rendered
 from compliance import policy, segments
 from compliance.policy import Rule
 from compliance.quiet_hours import Window
-from smsplatform.common.database import rows
+from smsplatform.common.database import keys_of, rows
 from tracking import links, shortening
 
 MAX_SEGMENTS: Final = 10
@@ -28,9 +28,9 @@ def render(batch: Batch, windows: Mapping[str, Window] | None) -> list[Rendered]
         f"""
         SELECT d.id, d.text, r.fields, {ZONES}, d.expires_at
         FROM campaigns_dispatch d LEFT JOIN campaigns_recipient r ON r.id = d.recipient_id
-        WHERE d.batch_id = %s AND d.state = 'queued' ORDER BY d.id
+        WHERE d.batch_id = %(batch)s AND d.id >= %(lowest)s AND d.id < %(above)s AND d.state = 'queued' ORDER BY d.id
         """,
-        [batch.pk],
+        {"batch": batch.pk, **keys_of(batch.run_id)},
     )
     rendered = []
     for dispatch_id, own_text, fields, zones, expires_at in queued:

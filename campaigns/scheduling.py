@@ -16,7 +16,7 @@ from campaigns import fence
 from campaigns.models import Batch, Lane
 from campaigns.states import OPEN, State
 from compliance import policy
-from smsplatform.common.database import execute, rows
+from smsplatform.common.database import execute, keys_of, rows
 
 _STARTS_BEFORE_HALVING = 3
 # Batches of one tenant looked at per free place; beyond that nothing of the tenant could be handed out now anyway.
@@ -170,21 +170,24 @@ def end_turn(batch: Batch, stop: fence.Fence, now: datetime) -> None:
 
     The caller holds the batch's row, so a late answer that re-opens it comes either before this or after.
     """
-    retally(batch.pk)
+    retally(batch.pk, batch.run_id)
     [(open_rows, next_at)] = rows(
         """
         SELECT count(*), min(CASE
             WHEN %(hurry)s AND state <> 'sending' THEN %(now)s
             WHEN state = 'sending' THEN coalesce(
-              (SELECT a.horizon_at FROM campaigns_attempt a WHERE a.dispatch_id = d.id AND a.flight = d.flight), %(now)s)
+              (SELECT a.horizon_at FROM campaigns_attempt a WHERE a.dispatch_id = d.id AND a.flight = d.flight
+                 AND a.dispatch_id >= %(lowest)s AND a.dispatch_id < %(above)s), %(now)s)
             WHEN state = 'held' AND reason = %(paused)s THEN %(now)s
             WHEN state = 'held' THEN to_timestamp(
               ceil(extract(epoch FROM not_before) / CASE WHEN not_before - %(now)s < '5 minutes' THEN 5 ELSE 60 END)
               * CASE WHEN not_before - %(now)s < '5 minutes' THEN 5 ELSE 60 END)
             ELSE greatest(%(now)s, %(resume)s::timestamptz) END)
-        FROM campaigns_dispatch d WHERE batch_id = %(batch)s AND state = ANY(%(open)s)
+        FROM campaigns_dispatch d
+        WHERE batch_id = %(batch)s AND id >= %(lowest)s AND id < %(above)s AND state = ANY(%(open)s)
         """,
         {
+            **keys_of(batch.run_id),
             "now": now,
             "hurry": stop.is_cancelled,
             "paused": str(policy.PAUSED),
@@ -202,16 +205,18 @@ def end_turn(batch: Batch, stop: fence.Fence, now: datetime) -> None:
     )
 
 
-def retally(batch_id: int) -> None:
+def retally(batch_id: int, run_id: int) -> None:
     """Count the batch's rows and forget the deltas that the count includes: one statement, so one snapshot."""
     execute(
         """
         WITH folded AS (DELETE FROM campaigns_tallydelta WHERE batch_id = %(batch)s),
-        counted AS (SELECT state, count(*) AS n FROM campaigns_dispatch WHERE batch_id = %(batch)s GROUP BY state)
+        counted AS (
+          SELECT state, count(*) AS n FROM campaigns_dispatch
+          WHERE batch_id = %(batch)s AND id >= %(lowest)s AND id < %(above)s GROUP BY state)
         UPDATE campaigns_batch SET tally = coalesce((SELECT jsonb_object_agg(state, n) FROM counted), '{}')
         WHERE id = %(batch)s
         """,
-        {"batch": batch_id},
+        {"batch": batch_id, **keys_of(run_id)},
     )
 
 
@@ -291,8 +296,8 @@ def halve(batch_id: int) -> None:
     rows("SELECT id FROM campaigns_dispatch WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [half])
     execute("UPDATE campaigns_dispatch SET batch_id = %s WHERE id = ANY(%s)", [other.pk, half])
     Batch.objects.filter(pk=batch_id).update(starts=1, size=len(waiting) - len(half))
-    retally(batch_id)
-    retally(other.pk)
+    retally(batch_id, batch.run_id)
+    retally(other.pk, batch.run_id)
 
 
 def _json(counts: Counter[int]) -> str:

@@ -17,7 +17,7 @@ from campaigns.states import EARLY, FATE, State
 from compliance import caps, policy
 from compliance.policy import Objection
 from providers.adapters.base import Outcome
-from smsplatform.common.database import execute, rows
+from smsplatform.common.database import execute, keys_of, rows
 from smsplatform.tenancy.models import Brand, Tenant
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
 
     def of_run(self, run_id: int) -> Self:
         """A run's dispatches are a range of ids."""
-        return self.filter(id__gte=uuid.UUID(int=run_id << 64), id__lt=uuid.UUID(int=(run_id + 1) << 64))
+        keys = keys_of(run_id)
+        return self.filter(id__gte=keys["lowest"], id__lt=keys["above"])
 
     def lock(self) -> list[uuid.UUID]:
         """Lock the rows, in the order of their ids, and return these."""
@@ -122,10 +123,9 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
 
     def zones(self) -> list[str]:
         """Return the zones keys that occur: what is known of the persons now."""
-        sql, parameters = self.order_by().values_list("id").query.sql_with_params()
+        sql, parameters = self.order_by().values_list("recipient_id", "zones").query.sql_with_params()
         found = rows(
-            f"SELECT DISTINCT {ZONES} FROM campaigns_dispatch d LEFT JOIN campaigns_recipient r"
-            f" ON r.id = d.recipient_id WHERE d.id IN ({sql})",
+            f"SELECT DISTINCT {ZONES} FROM ({sql}) d LEFT JOIN campaigns_recipient r ON r.id = d.recipient_id",
             parameters,
         )
         return [zones for (zones,) in found]
@@ -387,7 +387,8 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
                 AS g(id, flight, outcome, state, reason, detail, until)
               JOIN campaigns_dispatch d ON d.id = g.id AND d.flight = g.flight
               WHERE d.id BETWEEN %(first)s AND %(last)s
-                AND NOT EXISTS (SELECT 1 FROM campaigns_attempt p WHERE p.dispatch_id = d.id AND p.proof <> '')""",
+                AND NOT EXISTS (SELECT 1 FROM campaigns_attempt p WHERE p.dispatch_id = d.id AND p.proof <> ''
+                  AND p.dispatch_id BETWEEN %(first)s AND %(last)s)""",
             parameters=_columns(others),
             origins=[State.SENDING, State.UNKNOWN],
             targets=sorted({*FATE.values(), State.DEAD} - {State.ACCEPTED}),

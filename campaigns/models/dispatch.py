@@ -72,7 +72,8 @@ class Batch(models.Model):
 
     @property
     def dispatches(self) -> DispatchQuerySet:
-        queryset: DispatchQuerySet = Dispatch.objects.filter(batch_id=self.pk)
+        """Its rows; of the run's range of ids, so that only the run's partition is looked at."""
+        queryset: DispatchQuerySet = Dispatch.objects.of_run(self.run_id).filter(batch_id=self.pk)
         return queryset
 
 

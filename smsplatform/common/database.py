@@ -53,3 +53,8 @@ def cheap_commit() -> Iterator[CursorWrapper]:
 def key(high: int, low: int) -> uuid.UUID:
     """Return the 128-bit key made of two 64-bit halves (a dispatch's id: run and recipient)."""
     return uuid.UUID(int=(high << 64) | low)
+
+
+def keys_of(high: int) -> dict[str, uuid.UUID]:
+    """Return the lowest key with this high half and the lowest above: a run's dispatches, in one partition."""
+    return {"lowest": key(high, 0), "above": key(high + 1, 0)}
