@@ -19,7 +19,7 @@ from campaigns.states import State
 from compliance import quiet_hours
 from compliance.policy import Category
 from smsplatform.common import database
-from smsplatform.common.database import execute, rows
+from smsplatform.common.database import execute, keys_of, rows
 from smsplatform.common.errors import Conflict, InvalidInput
 from smsplatform.tenancy import audit
 
@@ -186,8 +186,18 @@ def materialise(run_id: int) -> bool:
                 Run.objects.filter(pk=run_id).update(materialised_at=now, lease_until=None)
                 break
     if made >= _ANALYSE_FROM:
-        execute("ANALYZE campaigns_dispatch")
+        _analyse(run_id)
     return True
+
+
+def _analyse(run_id: int) -> None:
+    """Tell the planner of the new rows: of the partition they lie in, not of the years before."""
+    [(partition,)] = rows(
+        "SELECT min(tableoid::regclass::text) FROM (SELECT tableoid FROM campaigns_dispatch"
+        " WHERE id >= %(lowest)s AND id < %(above)s LIMIT 1) d",
+        keys_of(run_id),
+    )
+    execute(f"ANALYZE {partition}")
 
 
 def _take_lease(run_id: int) -> int | None:
