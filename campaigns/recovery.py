@@ -13,7 +13,7 @@ from campaigns.models import Dispatch, Run
 from campaigns.states import State
 from smsplatform.common.database import execute
 
-_RUNS_AT_ONCE: Final = 20
+_RUNS_AT_ONCE: Final = 500
 
 
 def end_leases(now: datetime) -> int:
@@ -35,14 +35,9 @@ def half_made_runs(now: datetime) -> list[int]:
     return list(due.order_by("materialise_at").values_list("id", flat=True)[:100])
 
 
-def settle_for_good(now: datetime) -> int:
-    """Mark what nothing will change by itself any more; return how many rows.
-
-    Unknowns past their deadline stay unknown, accepted ones past the report horizon stay accepted, the dead wait for
-    an operator. A run is settled
-    when all of its dispatches are.
-    """
-    settled = execute(
+def settle_unknowns(now: datetime) -> int:
+    """Mark the unknowns past their deadline: they stay unknown. Return how many."""
+    return execute(
         """
         WITH final AS (
           UPDATE campaigns_trouble SET due_at = NULL WHERE kind = 'unknown' AND due_at <= %(now)s RETURNING dispatch_id)
@@ -50,6 +45,15 @@ def settle_for_good(now: datetime) -> int:
         """,
         {"now": now},
     )
+
+
+def settle_runs(now: datetime) -> int:
+    """Mark what nothing will change by itself any more in runs past the report horizon; return how many rows.
+
+    Accepted ones stay accepted, the dead wait for an operator. A run is settled when all of its dispatches are. Looks at
+    every row of these runs, so not to be done all the time.
+    """
+    settled = 0
     horizon = now - settings.REPORT_HORIZON
     old = Run.objects.filter(settled_at=None, materialised_at__isnull=False, launched_at__lte=horizon)
     for run in old.order_by("launched_at")[:_RUNS_AT_ONCE]:

@@ -151,7 +151,7 @@ def recover() -> None:
         start_materialising(run_id)
     for import_id in imports.resume_stalled(now):
         start_import(import_id)
-    recovery.settle_for_good(now)
+    recovery.settle_unknowns(now)
     if ended:
         for lane in Lane:
             hand_out(lane)
@@ -159,9 +159,10 @@ def recover() -> None:
 
 @shared_task(name="keep_house")
 def keep_house() -> None:
-    """Make the partitions of the months ahead; forget what is no longer needed."""
+    """Make the partitions of the months ahead; mark what has ended for good; forget what is no longer needed."""
     now = database.now()
     partitions.ensure(now)
+    recovery.settle_runs(now)
     imports.forget_failed(now)
     recovery.forget(now)
 

@@ -224,7 +224,7 @@ def test_settles_a_taken_message_for_good_when_no_report_can_come_any_more(acme,
     acme.run()
     world.work()
     assert Dispatch.objects.get().settled_at is None
-    recovery.settle_for_good(database.now() + settings.REPORT_HORIZON + timedelta(minutes=1))
+    recovery.settle_runs(database.now() + settings.REPORT_HORIZON + timedelta(minutes=1))
     assert Dispatch.objects.get().settled_at is not None
 
 

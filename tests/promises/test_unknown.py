@@ -121,9 +121,9 @@ def test_settles_an_unknown_by_receipt(abandoned):
 
 def test_makes_an_unknown_final_at_its_deadline(abandoned, settings):
     abandoned.look_after()
-    recovery.settle_for_good(database.now() + settings.UNKNOWN_LIFE - timedelta(minutes=1))
+    recovery.settle_unknowns(database.now() + settings.UNKNOWN_LIFE - timedelta(minutes=1))
     assert Dispatch.objects.get().settled_at is None
-    recovery.settle_for_good(database.now() + settings.UNKNOWN_LIFE + timedelta(minutes=1))
+    recovery.settle_unknowns(database.now() + settings.UNKNOWN_LIFE + timedelta(minutes=1))
     assert Dispatch.objects.get().settled_at is not None
     assert world.states(abandoned.run) == {State.UNKNOWN: 1}
     sound.check()

@@ -326,7 +326,8 @@ class Dispatches(RuleBasedStateMachine):
     def ticks(self):
         """What beat does every few seconds."""
         recovery.end_leases(self.clock.now)
-        recovery.settle_for_good(self.clock.now)
+        recovery.settle_unknowns(self.clock.now)
+        recovery.settle_runs(self.clock.now)
         notifications.collect(self.clock.now)
         receipts.apply_events()
         replies.tidy_stops(self.clock.now)
