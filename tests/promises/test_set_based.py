@@ -1,11 +1,15 @@
 """P10: the statements of a stage do not depend on how many rows it moves, nor on how many others there are."""
 
+import json
+import re
+from datetime import timedelta
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from campaigns import launch, notifications, receipts, recovery, replies, sending
-from campaigns.models import Batch, Dispatch
+from campaigns import audits, launch, notifications, receipts, recovery, replies, sending, tasks
+from campaigns.models import Attempt, Batch, Dispatch, Run
 from campaigns.states import State
 from compliance import suppression
 from compliance.policy import Category
@@ -219,3 +223,87 @@ def test_a_stages_rows_are_found_by_batch_and_not_by_reading_the_table(acme):
         )
     assert "batch_id" in plan
     assert "Index" in plan
+
+
+_PARTITION = re.compile(r'"Relation Name": "(campaigns_(?:dispatch|attempt)_\w+)"')
+_SCANNED = re.compile(r'"Node Type": "Seq Scan",[^{}]*"Relation Name": "(\w+)"')
+_GROWING = re.compile(
+    "campaigns_(dispatch|attempt|batch|tallydelta|sendlock|providermessage|receipt|rawevent)|compliance_permit"
+)
+
+
+def plan(sql):
+    """Return the statement's plan as text, where nothing is scanned whole but for want of an index."""
+    if not sql.lstrip().upper().startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
+        return ""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("EXPLAIN (FORMAT JSON) " + sql.replace("%", "%%"), [])
+        return json.dumps(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def plans(acme, simulator):
+    """The plans of all that happens to a batch, from its first stage to its receipts."""
+    acme.recipients(30)
+    run = acme.run(text="Hello {{ first_name | default: 'x' }}: https://example.com/a")
+    batch = world.only_batch(run)
+    lease = world.start(batch)
+
+    def all_of_it():
+        for stage in world.PIPELINE:
+            stage.run(batch.pk, lease)
+        hooks.call(acme, *[hooks.report(dispatch.pk) for dispatch in Dispatch.objects.of_run(run.pk)])
+        receipts.apply_events()
+
+    found = {sql: plan(sql) for sql in statements(all_of_it)}
+    assert world.states(run) == {State.DELIVERED: 30}
+    return found
+
+
+def test_the_work_on_a_batch_looks_at_no_other_month(plans):
+    """Else each statement would take locks and look into an index for each month there ever was."""
+    wide = [sql for sql, found in plans.items() if len(set(_PARTITION.findall(found))) > 2]  # one of either table
+    assert not wide, "\n\n".join(wide)
+
+
+def test_the_work_on_a_batch_scans_no_table_that_grows(plans):
+    scanned = [sql for sql, found in plans.items() if any(_GROWING.match(name) for name in _SCANNED.findall(found))]
+    assert not scanned, "\n\n".join(scanned)
+
+
+def test_the_planner_is_told_of_the_month_of_the_run(acme, monkeypatch):
+    """To analyse the years before costs seconds for each launch."""
+    monkeypatch.setattr(launch, "_ANALYSE_FROM", 1)
+    acme.recipients(3)
+    sent = statements(acme.run)
+    analysed = [sql for sql in sent if sql.startswith("ANALYZE")]
+    assert analysed == [f"ANALYZE campaigns_dispatch_{database.now():%Y_%m}"]
+
+
+def test_recovery_does_not_look_at_the_rows_of_runs_that_wait_for_their_end(acme, settings):
+    """Every few seconds would be far too often for a million rows; the hourly task does."""
+    acme.recipients(2)
+    run = acme.run()
+    world.work()
+    Run.objects.update(launched_at=database.now() - settings.REPORT_HORIZON * 2)
+    Dispatch.objects.update(accepted_at=database.now() - settings.REPORT_HORIZON * 2)
+    assert not [sql for sql in statements(tasks.recover) if '"campaigns_dispatch"' in sql]
+    tasks.keep_house()
+    run.refresh_from_db()
+    assert run.settled_at is not None
+
+
+def test_the_doctor_looks_for_duplicates_in_the_runs_in_play(acme, settings):
+    acme.recipients(1)
+    acme.run()
+    world.work()
+    now = database.now()
+    Attempt.objects.update(proof="answer", outcome="rejected_permanent")
+    Attempt.objects.create(**Attempt.objects.values().get() | {"flight": 2})
+    assert [len(found) for found in audits.duplicates()] == [1, 0]
+    assert [len(found) for found in audits.duplicates(first_run=audits.first_in_play(now))] == [1, 0]
+    later = now + settings.REPORT_HORIZON + timedelta(hours=1)
+    assert [len(found) for found in audits.duplicates(first_run=audits.first_in_play(later))] == [1, 0]
+    Run.objects.update(settled_at=now)
+    assert [len(found) for found in audits.duplicates(first_run=audits.first_in_play(later))] == [0, 0]

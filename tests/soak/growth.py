@@ -159,7 +159,7 @@ def _looks(client: Client, run: Run, costs: Costs) -> None:
         "admin_run": f"/admin/campaigns/run/{run.pk}/change/",
         "admin_runs": "/admin/campaigns/run/",
         "admin_batches": "/admin/campaigns/batch/",
-        "admin_attempts": "/admin/campaigns/rawevent/",
+        "admin_events": "/admin/campaigns/rawevent/",
     }
     for _ in range(3):
         for name, path in pages.items():
@@ -177,7 +177,8 @@ def _housekeeping(costs: Costs) -> None:
     work: dict[str, Callable[[], object]] = {
         "end_leases": lambda: recovery.end_leases(database.now()),
         "half_made_runs": lambda: recovery.half_made_runs(database.now()),
-        "settle_for_good": lambda: recovery.settle_for_good(database.now()),
+        "settle_unknowns": lambda: recovery.settle_unknowns(database.now()),
+        "settle_runs": lambda: recovery.settle_runs(database.now()),
         "forget": lambda: recovery.forget(database.now()),
         "collect": lambda: notifications.collect(database.now()),
         "claim_nothing": world.hand_out,
