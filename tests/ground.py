@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time as clock_time
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 # Who makes work ends first, then who does it, then the provider.
@@ -76,7 +77,7 @@ class Ground:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.simulator = Simulator(f"http://127.0.0.1:{os.environ['SIMULATOR_PORT']}")
 
-    def __enter__(self) -> "Ground":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,14 +139,14 @@ class Client:
     people: int
 
 
-def make_client(  # noqa: D417 - the options are the account's and the brand's fields
+def make_client(
     slug: str, people: int, *, base_url: str, rate: float = 1e6, concurrency: int = 64, timeout: float = 10, **brand
 ) -> Client:
     """Make a tenant that may text all day; its people are inserted by one statement."""
+    from campaigns.models import RecipientList
     from providers.models import ProviderAccount, Sender
     from smsplatform.common.database import execute
     from smsplatform.tenancy.models import Brand, Tenant
-    from campaigns.models import RecipientList
 
     tenant = Tenant.objects.create(name=slug, slug=slug)
     hours = {"opens_at": clock_time(0), "closes_at": clock_time(23, 59, 59), "zone": "America/New_York"}

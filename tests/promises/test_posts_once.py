@@ -1,6 +1,5 @@
 """P1 and P4: one request leaves per envelope, whatever the vendor does, and only an answer in its dialect proves anything."""
 
-import queue
 import time
 import uuid
 from dataclasses import replace
@@ -44,9 +43,9 @@ def envelope(adapter, *, timeout=1.0, post_by=60.0, flight=1):
 
 
 def posted(poster, *envelopes):
-    answers = queue.SimpleQueue()
+    answers = delivery.Answers()
     poster.post(envelopes, answers)
-    return [answers.get(timeout=20).result for _ in envelopes]
+    return [answer.result for answer in answers.take(len(envelopes), wait=20)]
 
 
 @pytest.mark.parametrize("kind", [SimulatorAdapter, GetAdapter], ids=["post", "get"])
