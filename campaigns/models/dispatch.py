@@ -138,7 +138,9 @@ class Attempt(models.Model):
         max_length=20, choices=[(OPEN, OPEN), *((o.value, o.value) for o in Outcome)], default=OPEN
     )
     is_live = models.GeneratedField(
-        expression=models.Q(outcome__in=LIVE), output_field=models.BooleanField(), db_persist=True
+        expression=models.Q(outcome__in=LIVE),  # type: ignore[arg-type]  # a condition is one, too
+        output_field=models.BooleanField(),
+        db_persist=True,
     )
     proof = models.CharField(
         max_length=10, blank=True, db_default="", help_text="answer, receipt or look-up: it was taken."
