@@ -5,7 +5,7 @@ from datetime import datetime
 from django.conf import settings
 
 from campaigns.models import Batch
-from smsplatform.common.database import rows
+from smsplatform.common.database import execute
 
 
 class LeaseLost(Exception):
@@ -18,21 +18,14 @@ def take(batch_id: int, lease: int, now: datetime) -> Batch:
     return Batch.objects.select_related("run__version", "brand").get(pk=batch_id)
 
 
-def renew(batch_id: int, lease: int, now: datetime | None = None) -> datetime:
-    """Prolong the lease by compare-and-set, locking the batch's row for the transaction; raises LeaseLost.
-
-    Returns the instant it counts from: the database's clock unless `now` is given.
-    """
-    found = rows(
-        "UPDATE campaigns_batch SET lease_until = coalesce(%(now)s, clock_timestamp()) + %(life)s"
-        " WHERE id = %(batch)s AND lease = %(lease)s AND phase = 'leased'"
-        " RETURNING coalesce(%(now)s, clock_timestamp())",
-        {"now": now, "life": settings.LEASE, "batch": batch_id, "lease": lease},
+def renew(batch_id: int, lease: int, now: datetime) -> None:
+    """Prolong the lease by compare-and-set, locking the batch's row for the transaction; raises LeaseLost."""
+    ours = execute(
+        "UPDATE campaigns_batch SET lease_until = %s WHERE id = %s AND lease = %s AND phase = 'leased'",
+        [now + settings.LEASE, batch_id, lease],
     )
-    if not found:
+    if not ours:
         raise LeaseLost(f"batch {batch_id} is no longer leased under number {lease}")
-    instant: datetime = found[0][0]
-    return instant
 
 
 def note_progress(batch: Batch) -> None:

@@ -107,7 +107,7 @@ class _Turn:
 
     def run(self) -> None:
         with transaction.atomic(durable=True):
-            batch = leases.take(self.batch_id, self.lease, database.now())
+            self.batch = batch = leases.take(self.batch_id, self.lease, database.now())
         self.channels = routing.channels(batch.brand_id)
         difference = database.clock_difference()
         if abs(difference) > MOST_CLOCK_DIFFERENCE:
@@ -200,10 +200,13 @@ class _Turn:
         claim = uuid.uuid4()
         try:
             with transaction.atomic(durable=True):
-                now = leases.renew(self.batch_id, self.lease)
+                now = database.now()
+                leases.renew(self.batch_id, self.lease, now)
                 self.renewed = time.monotonic()
                 stop, objection = self.judge(channel.account_id, now)
                 if not stop.is_open:
+                    # What a pause holds, holds nothing; what is cancelled ends.
+                    self.batch.dispatches.judge([State.READY], objection, now)
                     return None
                 patience = settings.POST_WITHIN + timedelta(seconds=channel.limits.timeout) + settings.HORIZON_MARGIN
                 ours = Dispatch.objects.claim(
@@ -291,7 +294,7 @@ class _Turn:
         self.renewed = time.monotonic()
         try:
             with transaction.atomic(durable=True):
-                leases.renew(self.batch_id, self.lease)
+                leases.renew(self.batch_id, self.lease, database.now())
         except LeaseLost:
             self.is_over = True
         except (DatabaseError, InterfaceError):

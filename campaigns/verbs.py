@@ -268,6 +268,8 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
         A row that has a live attempt in the ledger although it is ready must not be: it becomes unknown, and the audit
         raises the alarm.
         """
+        if not ids:
+            return {}
         locked = rows(
             """
             SELECT id, good_until > %(now)s AND expires_at > %(now)s FROM campaigns_dispatch

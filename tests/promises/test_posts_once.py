@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from dataclasses import replace
 
 import pytest
 
@@ -96,7 +95,7 @@ def test_gives_back_what_it_may_no_longer_post(poster):
     with Vendor([vendor.OK]) as server:
         adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
         late = envelope(adapter, post_by=-0.001)
-        by_wall = replace(envelope(adapter), wall_by=time.time() - 10)
+        by_wall = envelope(adapter)._replace(wall_by=time.time() - 10)
         assert {result.outcome for result in posted(poster, late, by_wall)} == {Outcome.NOT_POSTED}
         assert server.requests == []
 
