@@ -140,7 +140,15 @@ class Client:
 
 
 def make_client(
-    slug: str, people: int, *, base_url: str, rate: float = 1e6, concurrency: int = 64, timeout: float = 10, **brand
+    slug: str,
+    people: int,
+    *,
+    base_url: str,
+    rate: float = 1e6,
+    concurrency: int = 64,
+    timeout: float = 10,
+    zone: str = "America/New_York",
+    **brand,
 ) -> Client:
     """Make a tenant that may text all day; its people are inserted by one statement."""
     from campaigns.models import RecipientList
@@ -149,7 +157,7 @@ def make_client(
     from smsplatform.tenancy.models import Brand, Tenant
 
     tenant = Tenant.objects.create(name=slug, slug=slug)
-    hours = {"opens_at": clock_time(0), "closes_at": clock_time(23, 59, 59), "zone": "America/New_York"}
+    hours = {"opens_at": clock_time(0), "closes_at": clock_time(23, 59, 59), "zone": zone}
     owned = Brand.objects.create(tenant=tenant, name=slug, slug=slug, **{**hours, **brand})
     account = ProviderAccount(
         tenant=tenant, name="main", provider="simulator", base_url=base_url, segments_per_second=rate,
@@ -164,13 +172,13 @@ def make_client(
         WITH people AS (
           INSERT INTO campaigns_recipient
             (tenant_id, number, country, zones, zone_source, fields, created_at, updated_at)
-          SELECT %(tenant)s, '+1' || (2120000000 + n)::text, 'US', 'America/New_York', 'explicit',
+          SELECT %(tenant)s, '+1' || (2120000000 + n)::text, 'US', %(zone)s, 'explicit',
             jsonb_build_object('first_name', 'Person ' || n), now(), now()
           FROM generate_series(1, %(people)s) n RETURNING id)
         INSERT INTO campaigns_listmember (tenant_id, list_id, recipient_id)
         SELECT %(tenant)s, %(list)s, id FROM people
         """,
-        {"tenant": tenant.pk, "list": listed.pk, "people": people},
+        {"tenant": tenant.pk, "list": listed.pk, "people": people, "zone": zone},
     )
     execute("ANALYZE campaigns_recipient")
     execute("ANALYZE campaigns_listmember")
