@@ -28,7 +28,6 @@ SETTINGS = {
     "SEND_TURN_SECONDS": "10",
     "RETRY_FIRST_SECONDS": "0.5",
     "RETRY_LONGEST_SECONDS": "4",
-    "SEND_INTERVAL": "0.5",
 }
 
 
@@ -62,6 +61,8 @@ def main() -> int:
             console.print(f"{mark} {one.name} [dim]{outcome.seconds:.0f} s  {_notes(outcome)}[/]")
             for flaw in outcome.flaws:
                 console.print(f"    [red]{flaw}[/]")
+        for name in list(floor.running):
+            floor.kill(name)
     _write(outcomes)
     _show(console, outcomes, time.monotonic() - began)
     broken = [outcome.name for outcome in outcomes if outcome.flaws]

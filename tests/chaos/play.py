@@ -97,7 +97,8 @@ class Play:
 
     def give_orders(self, names: Sequence[str], orders: dict[str, str]) -> None:
         """Start workers again, with orders to harm themselves."""
-        self.floor.stop(*names, seconds=30)
+        for name in names:
+            self.floor.kill(name)  # before the launch: nobody is at work
         self.floor.start(*names, **orders)
         self.odd.update(names)
 

@@ -62,9 +62,10 @@ def play(floor: Ground, place: Path, one: Scenario, *, short: bool, seed: int, k
 
 
 def _restore(floor: Ground, scene: Play) -> None:
-    """Plain processes again, whatever the scenario started, stopped or ended."""
+    """Plain processes again, whatever the scenario started, stopped or ended. Nobody is at work: no need to be gentle."""
     ended = [name for name, process in floor.running.items() if process.poll() is not None]
     for name in ended:
         floor.running.pop(name)
-    floor.stop(*[name for name in floor.running if name not in BASE or name in scene.odd], seconds=30)
+    for name in [name for name in floor.running if name not in BASE or name in scene.odd]:
+        floor.kill(name)
     floor.start(*[name for name in BASE if name not in floor.running])
