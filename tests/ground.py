@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -57,6 +58,21 @@ def prepare(name: str, **settings: str) -> Path:
     return place
 
 
+def clear() -> None:
+    """Forget all that belongs to tenants, and what the queues hold: the next measure finds an empty platform."""
+    from smsplatform.common import redis
+    from smsplatform.common.database import execute, rows
+
+    named = rows(
+        """
+        SELECT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+        WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND column_name = 'tenant_id'
+        """
+    )
+    execute(f"TRUNCATE tenancy_tenant, {', '.join(name for (name,) in named)} CASCADE")
+    redis.client().flushdb()
+
+
 def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 60, every: float = 0.1) -> None:
     """Wait until the condition holds; raises GroundFailed."""
     deadline = time.monotonic() + seconds
@@ -94,6 +110,14 @@ class Ground:
             wait_for(self.simulator.is_up, "the simulator")
         if "web" in names:
             wait_for(self.is_web_up, "the web process")
+
+    def wait_for_worker(self, name: str) -> None:
+        """Wait until a worker (of this kind, whichever of several) takes work."""
+        from celery import current_app
+
+        node = f"{name.partition('/')[0].removeprefix('worker-')}@{socket.gethostname()}"
+        answers = current_app.control.inspect([node], timeout=0.5)
+        wait_for(answers.ping, name)
 
     def is_web_up(self) -> bool:
         from smsplatform.demo.stage import get
