@@ -1,9 +1,12 @@
-"""How much went through, by tenth of a second, per account and per sender."""
+"""How much went through, per account and per sender: by tenth of a second, and the most within any second."""
 
+from collections import deque
 from typing import Any, Final
 
 _PER_SECOND: Final = 10
 _KEPT: Final = 3_600 * _PER_SECOND
+_WINDOW: Final = 1.0  # seconds
+COLUMNS: Final = ("posts", "accepted", "segments")
 
 # In a bin: posts seen, messages accepted, segments accepted.
 Bin = list[int]
@@ -12,23 +15,33 @@ Bin = list[int]
 class Rate:
     """The recent past of one account or sender."""
 
-    __slots__ = ("bins",)
+    __slots__ = ("_running", "_window", "bins", "peak")
 
     def __init__(self) -> None:
         self.bins: dict[int, Bin] = {}
+        self.peak: Bin = [0, 0, 0]
+        self._window: deque[tuple[float, tuple[int, int, int]]] = deque()
+        self._running: Bin = [0, 0, 0]
 
     def add(self, at: float, *, accepted: bool, segments: int) -> None:
         """Count one post."""
+        post = (1, 1, segments) if accepted else (1, 0, 0)
         tenth = int(at * _PER_SECOND)
         counted = self.bins.get(tenth)
         if counted is None:
             counted = self.bins[tenth] = [0, 0, 0]
             if len(self.bins) > _KEPT:
                 del self.bins[next(iter(self.bins))]
-        counted[0] += 1
-        if accepted:
-            counted[1] += 1
-            counted[2] += segments
+        # The window ends with this post, so every second that holds a maximum is looked at, wherever it starts.
+        window, running, peak = self._window, self._running, self.peak
+        window.append((at, post))
+        while window[0][0] <= at - _WINDOW:
+            for column, count in enumerate(window.popleft()[1]):
+                running[column] -= count
+        for column, count in enumerate(post):
+            counted[column] += count
+            running[column] += count
+            peak[column] = max(peak[column], running[column])
 
     def report(self) -> dict[str, Any]:
         """Return the seconds, and the most that went through in any second, wherever it starts."""
@@ -38,21 +51,9 @@ class Rate:
             for column, count in enumerate(self.bins[tenth]):
                 into[column] += count
         return {
-            "peak": dict(zip(("posts", "accepted", "segments"), self._peak(), strict=True)),
+            "peak": dict(zip(COLUMNS, self.peak, strict=True)),
             "seconds": [[second, *counts] for second, counts in seconds.items()],
         }
-
-    def _peak(self) -> Bin:
-        peak, running = [0, 0, 0], [0, 0, 0]
-        window: list[int] = []
-        for tenth in sorted(self.bins):
-            window.append(tenth)
-            running = [a + b for a, b in zip(running, self.bins[tenth], strict=True)]
-            while window[0] <= tenth - _PER_SECOND:
-                gone = self.bins[window.pop(0)]
-                running = [a - b for a, b in zip(running, gone, strict=True)]
-            peak = [max(a, b) for a, b in zip(peak, running, strict=True)]
-        return peak
 
 
 class Rates:
@@ -76,7 +77,7 @@ class Rates:
     def report(self, account: str = "") -> dict[str, Any]:
         """Return every rate, or one account's."""
         return {
-            "columns": ["second", "posts", "accepted", "segments"],
+            "columns": ["second", *COLUMNS],
             "accounts": {name: rate.report() for name, rate in sorted(self._accounts.items()) if account in {"", name}},
             "senders": [
                 {"account": name, "sender": sender, **rate.report()}
