@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from campaigns import audience, occurrences
 from campaigns.models import Batch, Campaign, Run
@@ -172,9 +172,8 @@ def materialise(run_id: int) -> bool:
         return False
     made = 0
     while True:
-        with transaction.atomic(durable=True), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit TO off")
-            now = database.now()
+        with transaction.atomic(durable=True):
+            now = database.commit_cheaply()
             if not execute(
                 "UPDATE campaigns_run SET lease_until = %s WHERE id = %s AND lease = %s", [now + _LEASE, run_id, lease]
             ):

@@ -12,7 +12,13 @@ class LeaseLost(Exception):
     """Another chain works on this batch, or nobody any more: this one ends quietly."""
 
 
-def renew(batch_id: int, lease: int, now: datetime) -> Batch:
+def take(batch_id: int, lease: int, now: datetime) -> Batch:
+    """Renew the lease and return the batch with what every stage needs of it."""
+    renew(batch_id, lease, now)
+    return Batch.objects.select_related("run__version", "brand").get(pk=batch_id)
+
+
+def renew(batch_id: int, lease: int, now: datetime) -> None:
     """Prolong the lease by compare-and-set, locking the batch's row for the transaction; raises LeaseLost."""
     ours = execute(
         "UPDATE campaigns_batch SET lease_until = %s WHERE id = %s AND lease = %s AND phase = 'leased'",
@@ -20,7 +26,6 @@ def renew(batch_id: int, lease: int, now: datetime) -> Batch:
     )
     if not ours:
         raise LeaseLost(f"batch {batch_id} is no longer leased under number {lease}")
-    return Batch.objects.select_related("run__version", "brand").get(pk=batch_id)
 
 
 def note_progress(batch: Batch) -> None:

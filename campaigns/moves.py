@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 
@@ -19,6 +19,15 @@ from compliance import caps
 from smsplatform.common.database import rows
 
 Moved = Counter[tuple[State, State]]
+
+
+# Lists of states as array literals: the statements are the same for all of them.
+_STATES: Final = {
+    "settled": f"{{{','.join(SETTLED)}}}",
+    "troubles": f"{{{','.join(TROUBLE)}}}",
+    "spent_states": f"{{{State.ACCEPTED},{State.UNKNOWN}}}",
+    "permit_states": f"{{{','.join(state for state in State if Hold.PERMIT in HOLDS[state])}}}",
+}
 
 
 class IllegalMove(RuntimeError):
@@ -64,11 +73,8 @@ def _run(sql: str, ids: Sequence[uuid.UUID], parameters: Mapping[str, Any], now:
             "first": ids[0],
             "last": ids[-1],
             "now": now,
-            "settled": list(SETTLED),
-            "troubles": list(TROUBLE),
             "unknown_until": now + settings.UNKNOWN_LIFE,
-            "spent_states": [State.ACCEPTED, State.UNKNOWN],
-            "permit_states": [state for state in State if Hold.PERMIT in HOLDS[state]],
+            **_STATES,
         },
     )
     return Counter({(State(was), State(state)): count for was, state, count in found})
@@ -85,6 +91,7 @@ def _statement(given: str, origins: frozenset[State], targets: frozenset[State],
             raise IllegalMove(f"none of {sorted(origins)} leads to {to}")
     allowed = ", ".join(f"'{origin}>{to}'" for origin, to in sorted(pairs))
     spends = targets & {State.ACCEPTED, State.UNKNOWN}
+    was, join = _before(origins)
     parts = [
         f"""
  WITH given AS MATERIALIZED ({given}),
@@ -93,9 +100,9 @@ def _statement(given: str, origins: frozenset[State], targets: frozenset[State],
      -- no hold outlives its dispatch: at its end it is brought back and judged too late
      not_before = CASE WHEN g.until IS NOT NULL THEN least(g.until, d.expires_at) END,
      settled_at = CASE WHEN g.state = ANY(%(settled)s) THEN %(now)s::timestamptz END, changed_at = %(now)s {assign}
-   FROM given g JOIN campaigns_dispatch o ON o.id = g.id AND o.id BETWEEN %(first)s AND %(last)s
-   WHERE d.id = g.id AND d.id BETWEEN %(first)s AND %(last)s AND o.state || '>' || g.state IN ({allowed})
-   RETURNING d.id, o.state AS was, d.state, d.tenant_id, d.brand_id, d.run_id, d.batch_id, d.number
+   FROM given g {join}
+   WHERE d.id = g.id AND d.id BETWEEN %(first)s AND %(last)s AND d.state || '>' || g.state IN ({allowed})
+   RETURNING d.id, {was} AS was, d.state, d.tenant_id, d.brand_id, d.run_id, d.batch_id, d.number
      {", g.at AS at" if spends else ""})""",
     ]
     if any(Hold.LOCK in HOLDS[origin] for origin in origins):
@@ -109,6 +116,17 @@ def _statement(given: str, origins: frozenset[State], targets: frozenset[State],
     if any(origin in TROUBLE for origin in origins):
         parts.append(_END_TROUBLE)
     return ",".join([*parts, _TELL])
+
+
+def _before(origins: frozenset[State]) -> tuple[str, str]:
+    """Return the expression of the state that a row had before it moved, and the join it needs.
+
+    One origin is known beforehand; of several, only the row as it was can tell.
+    """
+    if len(origins) == 1:
+        [origin] = origins
+        return f"'{origin}'", ""
+    return "o.state", "JOIN campaigns_dispatch o ON o.id = g.id AND o.id BETWEEN %(first)s AND %(last)s"
 
 
 @cache

@@ -5,13 +5,13 @@ that are in its state and moves them on; run twice it moves nothing. `send` is t
 transaction (see sending.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 
 from campaigns import fence, leases, rendering_stage, scheduling, sending
 from campaigns.models import Batch
@@ -42,10 +42,9 @@ def stage(work: Callable[[Batch, datetime], int]) -> Stage:
     def run(batch_id: int, lease: int) -> None:
         for last in [False] * (_TRIES - 1) + [True]:
             try:
-                with transaction.atomic(durable=True), connection.cursor() as cursor:
-                    cursor.execute("SET LOCAL synchronous_commit TO off")  # losing it costs work, never a promise
-                    now = database.now()
-                    batch = leases.renew(batch_id, lease, now)
+                with transaction.atomic(durable=True):
+                    now = database.commit_cheaply()
+                    batch = leases.take(batch_id, lease, now)
                     if work(batch, now):
                         leases.note_progress(batch)
             except OperationalError as error:
@@ -64,7 +63,7 @@ def check_compliance(batch: Batch, now: datetime) -> int:
     dispatches = batch.dispatches
     moved = batch.dispatches.give_up(now)
     moved += dispatches.bring_back(now, everything=stop.is_cancelled, resumed=not stop.paused)
-    windows = _windows(batch, now)
+    windows = _windows(batch, dispatches.in_state(*EARLY).zones(), now)
     moved += dispatches.judge(EARLY, _objection(batch, stop, windows, now), now)
     moved += dispatches.clear(rendering_stage.render(batch, windows), now)
     return moved.total()
@@ -92,7 +91,7 @@ def shorten_links(batch: Batch, now: datetime) -> int:
 
 def _send(batch_id: int, lease: int) -> None:
     """ready -> sending -> as the answers say; the claim is committed before the first byte leaves."""
-    sending.take_turn(batch_id, lease, judge=judge_ready)
+    sending.take_turn(batch_id, lease, judging=judge_ready)
 
 
 send: Final = Stage(name="send", run=_send, kind="http")
@@ -109,18 +108,24 @@ def record_results(batch: Batch, now: datetime) -> int:
 PIPELINE: Final = (check_compliance, lock_recipients, check_caps, shorten_links, send, record_results)
 
 
-def judge_ready(batch: Batch, account_id: int, now: datetime) -> fence.Fence:
-    """Ask every question once more, right before the claim: what was true at the check may not be true now."""
-    stop = fence.read(batch.pk, account_id=account_id)
-    batch.dispatches.judge([State.READY], _objection(batch, stop, _windows(batch, now), now), now)
-    return stop
+def judge_ready(batch: Batch) -> sending.Judge:
+    """Ask every question once more, right before each claim: what was true at the check may not be true now.
+
+    The brand's hours and where people are are read once a turn; who moved to another zone meanwhile waits.
+    """
+    zones = batch.dispatches.in_state(State.READY).zones()
+
+    def judge(account_id: int, now: datetime) -> tuple[fence.Fence, Objection]:
+        stop = fence.read(batch.pk, account_id=account_id)
+        return stop, _objection(batch, stop, _windows(batch, zones, now), now)
+
+    return judge
 
 
-def _windows(batch: Batch, now: datetime) -> dict[str, Window] | None:
+def _windows(batch: Batch, zones: Sequence[str], now: datetime) -> dict[str, Window] | None:
     if not Category(batch.run.category).has_quiet_hours:
         return None
     hours = quiet_hours.Hours(batch.brand.opens_at, batch.brand.closes_at)
-    zones = batch.dispatches.in_state(*EARLY).zones()
     return quiet_hours.windows(zones_keys=zones, hours=hours, now=now, guard=settings.QUIET_GUARD)
 
 

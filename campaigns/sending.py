@@ -5,13 +5,14 @@ settled at once is tried again until it succeeds. Only rows this worker's claim 
 """
 
 import mmap
-import queue
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from operator import attrgetter
 from typing import Final
 
 import structlog
@@ -30,7 +31,8 @@ from campaigns import fence, leases, scheduling
 from campaigns.leases import LeaseLost
 from campaigns.models import Attempt, Batch, Dispatch, Lane
 from campaigns.states import FATE, State
-from campaigns.verbs import Settlement
+from campaigns.verbs import Intent, Settlement
+from compliance.policy import Objection
 from providers import delivery, routing, throttle
 from providers.adapters.base import Message, Outcome
 from providers.delivery import Answer, Envelope
@@ -39,15 +41,16 @@ from smsplatform.common import database
 
 log = structlog.get_logger("send")
 
-SLICE: Final = 100  # rows per claim
-GROUP: Final = 100  # answers per settlement
+SLICE: Final = 125  # rows per claim
+GROUP: Final = 125  # answers per settlement
 MOST_CLOCK_DIFFERENCE: Final = 30.0  # seconds; a machine further off does not send
 GROUP_WAIT: Final = 0.2  # seconds
 _REFERENCE: Final = 40  # characters
 _REFUSED: Final = (DataError, IntegrityError, ProgrammingError)
 _SETTLE_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
-Judge = Callable[[Batch, int, datetime], fence.Fence]
+# Asked with an account and an instant: what stops all sending through it now, and what forbids single rows.
+Judge = Callable[[int, datetime], tuple[fence.Fence, Objection]]
 
 # One byte shared with the children of a worker: set when it shuts down, so that no new slice is claimed.
 _stopping = mmap.mmap(-1, 1)
@@ -84,20 +87,20 @@ def read_reference(text: str) -> tuple[uuid.UUID, int] | None:
         return None
 
 
-def take_turn(batch_id: int, lease: int, *, judge: Judge) -> None:
+def take_turn(batch_id: int, lease: int, *, judging: Callable[[Batch], Judge]) -> None:
     """Post what is ready; returns within the turn's time plus one HTTP time-out. Raises LeaseLost."""
     if connection.in_atomic_block:
         raise RuntimeError("send must not run inside a transaction: its claims would not be committed before they post")
-    _Turn(batch_id, lease, judge).run()
+    _Turn(batch_id, lease, judging).run()
 
 
 class _Turn:
-    def __init__(self, batch_id: int, lease: int, judge: Judge) -> None:
+    def __init__(self, batch_id: int, lease: int, judging: Callable[[Batch], Judge]) -> None:
         self.batch_id = batch_id
         self.lease = lease
-        self.judge = judge
+        self.judging = judging
         self.until = time.monotonic() + settings.SEND_TURN.total_seconds()
-        self.answers: delivery.Answers = queue.SimpleQueue()
+        self.answers = delivery.Answers()
         self.in_air: dict[tuple[uuid.UUID, int], tuple[_Row, Channel]] = {}
         self.is_over = False
         self.renewed = time.monotonic()
@@ -105,7 +108,7 @@ class _Turn:
 
     def run(self) -> None:
         with transaction.atomic(durable=True):
-            batch = leases.renew(self.batch_id, self.lease, database.now())
+            self.batch = batch = leases.take(self.batch_id, self.lease, database.now())
         self.channels = routing.channels(batch.brand_id)
         self.look_ahead = throttle.LOOK_AHEAD_FIRST if batch.lane == Lane.URGENT else throttle.LOOK_AHEAD
         difference = database.clock_difference()
@@ -114,6 +117,7 @@ class _Turn:
             log.error("send.clock_is_wrong", seconds=round(difference, 1))
             self._wait(throttle.UNREACHABLE_WAIT)
             return
+        self.judge = self.judging(batch)
         self.pending = [
             _Row(id_, number, text, segments, posts, good_until)
             for id_, number, text, segments, posts, good_until in batch.dispatches.in_state(State.READY)
@@ -156,7 +160,7 @@ class _Turn:
 
     def _post_slice(self, channel: Channel, room: int) -> bool:
         """Take tokens, claim exactly the granted rows, post them; return whether to go on at once."""
-        same = [row for row in self.pending if routing.choose(self.channels, row.tried) == channel][: min(SLICE, room)]
+        same = list(islice(self._pending_for(channel), min(SLICE, room)))
         granted = throttle.take(channel, [row.segments for row in same], look_ahead=self.look_ahead)
         rows = same[: len(granted.delays)]
         if not rows:
@@ -170,20 +174,21 @@ class _Turn:
             self.is_over = True
             return False
         flights, now = claimed
-        gone = {row.id for row in rows}
-        self.pending = [row for row in self.pending if row.id not in gone]
+        gone = {id(row) for row in rows}
+        self.pending = [row for row in self.pending if id(row) not in gone]
         post_within = settings.POST_WITHIN.total_seconds()
         envelopes = []
         for row, delay in zip(rows, granted.delays, strict=True):
-            if row.id in flights:
-                self.in_air[row.id, flights[row.id]] = (row, channel)
+            flight = flights.get(row.id)
+            if flight is not None:
+                self.in_air[row.id, flight] = (row, channel)
                 envelopes.append(
                     Envelope(
                         dispatch_id=row.id,
-                        flight=flights[row.id],
+                        flight=flight,
                         account_id=channel.account_id,
                         adapter=channel.adapter,
-                        message=_message(row, flights[row.id], channel, now),
+                        message=_message(row, flight, channel, now),
                         post_at=started + delay,
                         post_by=started + post_within,
                         wall_by=wall + post_within,
@@ -197,27 +202,28 @@ class _Turn:
         )
         return len(rows) == len(same)
 
+    def _pending_for(self, channel: Channel) -> Iterator[_Row]:
+        return (row for row in self.pending if routing.choose(self.channels, row.tried) is channel)
+
     def _claim(self, channel: Channel, rows: Sequence[_Row]) -> tuple[dict[uuid.UUID, int], datetime] | None:
         """Ask every question again and write the intent, in one durable transaction; None: do not post any more."""
         claim = uuid.uuid4()
         try:
             with transaction.atomic(durable=True):
                 now = database.now()
-                batch = leases.renew(self.batch_id, self.lease, now)
+                leases.renew(self.batch_id, self.lease, now)
                 self.renewed = time.monotonic()
-                stop = self.judge(batch, channel.account_id, now)
+                stop, objection = self.judge(channel.account_id, now)
                 if not stop.is_open:
+                    # What a pause holds, holds nothing; what is cancelled ends.
+                    self.batch.dispatches.judge([State.READY], objection, now)
                     return None
-                ours = Dispatch.objects.filter(id__in=[row.id for row in rows]).claim(
-                    account_id=channel.account_id,
-                    sender=channel.sender,
-                    reason=channel.reason,
-                    claim=claim,
+                patience = settings.POST_WITHIN + timedelta(seconds=channel.limits.timeout) + settings.HORIZON_MARGIN
+                ours = Dispatch.objects.claim(
+                    sorted([row.id for row in rows], key=attrgetter("int")),
+                    objection=objection,
+                    intent=Intent(channel.account_id, channel.sender, channel.reason, claim, now + patience),
                     now=now,
-                    horizon=now
-                    + settings.POST_WITHIN
-                    + timedelta(seconds=channel.limits.timeout)
-                    + settings.HORIZON_MARGIN,
                 )
         except LeaseLost:
             return None
@@ -225,7 +231,7 @@ class _Turn:
             log.warning("claim.failed", batch=self.batch_id, exc_info=True)
             self._disown(claim, [row.id for row in rows])
             return None
-        return dict(ours), now
+        return ours, now
 
     def _disown(self, claim: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
         """The connection died around the commit: if the claim was committed, nothing of it was posted (R7)."""
@@ -265,15 +271,8 @@ class _Turn:
 
     def _collect(self) -> list[Answer]:
         """Return the next answers: up to a group, or what came within a short wait, longer while tokens are scarce."""
-        group: list[Answer] = []
-        now = time.monotonic()
-        deadline = max(now + GROUP_WAIT, min(self.ask_at, now + throttle.LOOK_AHEAD / 2))
-        while len(group) < min(GROUP, len(self.in_air)):
-            try:
-                group.append(self.answers.get(timeout=max(deadline - time.monotonic(), 0)))
-            except queue.Empty:
-                break
-        return group
+        scarce = min(self.ask_at - time.monotonic(), throttle.LOOK_AHEAD / 2)
+        return self.answers.take(min(GROUP, len(self.in_air)), wait=max(GROUP_WAIT, scarce))
 
     def _settle(self, group: Sequence[Answer]) -> None:
         """Write what the answers mean; a database that is away is waited for."""
@@ -389,9 +388,8 @@ def settle(settlements: Sequence[Settlement]) -> None:
 
 def _write(settlements: Sequence[Settlement]) -> None:
     """Settle in one transaction; batches whose rows come back to life by a late answer are made due again."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit TO off")
-        now = database.now()
+    with transaction.atomic(durable=True):
+        now = database.commit_cheaply()
         moved = Attempt.objects.settle(settlements, now)
         if moved[State.UNKNOWN, State.HELD]:
             revived = Dispatch.objects.filter(id__in=[s.dispatch_id for s in settlements], batch__isnull=False)

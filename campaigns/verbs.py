@@ -4,10 +4,10 @@ Order of locks, everywhere: batch, dispatch (by id), send lock (by number), perm
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from django.db import models
 
@@ -30,8 +30,7 @@ ZONES: Final = "coalesce(r.zones, d.zones)"
 _STOPPED: Final = (State.BLOCKED, State.HELD, State.EXPIRED, State.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(NamedTuple):
     """What rendering one row gave: a text, or the rule that forbids it."""
 
     dispatch_id: uuid.UUID
@@ -44,8 +43,7 @@ class Rendered:
     good_until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """An answer and what it means for its dispatch."""
 
     dispatch_id: uuid.UUID
@@ -59,6 +57,17 @@ class Settlement:
     until: datetime | None = None
     provider_id: str = ""
     code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Through whom a slice is about to be posted, by which claim, and until when an answer can come."""
+
+    account_id: int
+    sender: str
+    reason: str
+    claim: uuid.UUID
+    horizon: datetime
 
 
 class DispatchQuerySet(models.QuerySet["Dispatch"]):
@@ -132,22 +141,11 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
 
     def judge(self, origins: Sequence[State], objection: Objection, now: datetime) -> Moved:
         """Move each row that breaks a rule to blocked, held, expired or cancelled, with the rule and until when."""
-        ids = self.in_state(*origins).lock()
-        return moves.apply(
-            ids,
-            given=f"""
-              SELECT d.id, {objection.fate} AS state, {objection.rule} AS reason, '' AS detail, {objection.until} AS until
-              FROM campaigns_dispatch d LEFT JOIN campaigns_recipient r ON r.id = d.recipient_id {objection.joins}
-              WHERE d.id = ANY(%(ids)s) AND {objection.rule} IS NOT NULL""",
-            parameters={**objection.parameters, "ids": ids},
-            origins=origins,
-            targets=_STOPPED,
-            now=now,
-        )
+        return _judge(self.in_state(*origins).lock(), origins, objection, now)[1]
 
     def clear(self, rendered: Sequence[Rendered], now: datetime) -> Moved:
         """queued -> cleared with its text, or blocked because there is none."""
-        ids = self.filter(id__in=[row.dispatch_id for row in rendered]).in_state(State.QUEUED).lock()
+        ids = self.in_state(State.QUEUED).lock()
         return moves.apply(
             ids,
             given="""
@@ -173,9 +171,9 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
 
     def take_locks(self, now: datetime, *, person_capped: bool) -> Moved:
         """cleared -> locked, one row per person; the others -> held (person busy)."""
-        ids = self.in_state(State.CLEARED).lock()
         if not person_capped:
-            return self.filter(id__in=ids).move([State.CLEARED], State.LOCKED, now=now)
+            return self.move([State.CLEARED], State.LOCKED, now=now)
+        ids = self.in_state(State.CLEARED).lock()
         mine = rows(
             """
             INSERT INTO campaigns_sendlock AS l (tenant_id, brand_id, number, dispatch_id, until)
@@ -261,56 +259,71 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
         )
 
     def claim(
-        self, *, account_id: int, sender: str, reason: str, claim: uuid.UUID, now: datetime, horizon: datetime
-    ) -> list[tuple[uuid.UUID, int]]:
-        """ready -> sending: write the intent of each row's next flight; return (dispatch, flight) of the rows that are ours.
+        self, ids: Sequence[uuid.UUID], *, objection: Objection, intent: Intent, now: datetime
+    ) -> dict[uuid.UUID, int]:
+        """ready -> sending: ask every question again, write the intent of each row's next flight; return the flights.
 
-        Only inside a durable transaction that commits before the first byte leaves. A row that has a live attempt in
-        the ledger although it is ready must not be: it becomes unknown, and the audit raises the alarm.
+        `ids` in order.
+        Only inside a durable transaction that commits before the first byte leaves; only the rows returned are ours.
+        A row that has a live attempt in the ledger although it is ready must not be: it becomes unknown, and the audit
+        raises the alarm.
         """
-        ids = self.in_state(State.READY).filter(good_until__gt=now, expires_at__gt=now).lock()
         if not ids:
-            return []
-        ours = rows(
+            return {}
+        locked = rows(
             """
-            INSERT INTO campaigns_attempt
-              (dispatch_id, flight, tenant_id, account_id, sender, claim, claimed_at, horizon_at, outcome, reason)
-            SELECT id, flight + 1, tenant_id, %(account)s, %(sender)s, %(claim)s, %(now)s, %(horizon)s, 'open', %(reason)s
-            FROM campaigns_dispatch WHERE id = ANY(%(ids)s) AND id BETWEEN %(first)s AND %(last)s ORDER BY id
-            ON CONFLICT DO NOTHING RETURNING dispatch_id, flight
+            SELECT id, good_until > %(now)s AND expires_at > %(now)s FROM campaigns_dispatch
+            WHERE id = ANY(%(ids)s) AND id BETWEEN %(first)s AND %(last)s AND state = 'ready' ORDER BY id FOR UPDATE
             """,
-            {
-                "account": account_id,
-                "sender": sender,
-                "claim": claim,
-                "now": now,
-                "horizon": horizon,
-                "reason": reason,
-                "ids": ids,
-                "first": ids[0],
-                "last": ids[-1],
-            },
+            {"now": now, "ids": list(ids), "first": ids[0], "last": ids[-1]},
         )
-        flights = dict(ours)
+        stopped, _ = _judge([row_id for row_id, _ in locked], [State.READY], objection, now)
+        wanted = [row_id for row_id, is_good in locked if is_good and row_id not in stopped]
+        if not wanted:
+            return {}
+        given: dict[str, Any] = {
+            "account": intent.account_id,
+            "sender": intent.sender,
+            "claim": intent.claim,
+            "now": now,
+            "horizon": intent.horizon,
+            "reason": intent.reason,
+            "ids": wanted,
+            "first": wanted[0],
+            "last": wanted[-1],
+        }
+        ours = dict(
+            rows(
+                """
+                INSERT INTO campaigns_attempt
+                  (dispatch_id, flight, tenant_id, account_id, sender, claim, claimed_at, horizon_at, outcome, reason)
+                SELECT id, flight + 1, tenant_id, %(account)s, %(sender)s, %(claim)s, %(now)s, %(horizon)s, 'open', %(reason)s
+                FROM campaigns_dispatch WHERE id = ANY(%(ids)s) AND id BETWEEN %(first)s AND %(last)s ORDER BY id
+                ON CONFLICT DO NOTHING RETURNING dispatch_id, flight
+                """,
+                given,
+            )
+        )
         moves.apply(
-            ids,
-            given="""
-              SELECT i.id, CASE WHEN f.flight IS NULL THEN 'unknown' ELSE 'sending' END AS state,
-                CASE WHEN f.flight IS NULL THEN 'live_attempt_in_ledger' ELSE '' END AS reason, '' AS detail,
-                NULL::timestamptz AS until, f.flight, CASE WHEN f.flight IS NULL THEN %(now)s::timestamptz END AS at
-              FROM unnest(%(ids)s::uuid[]) AS i(id)
-              LEFT JOIN unnest(%(ours)s::uuid[], %(flights)s::int[]) AS f(id, flight) ON f.id = i.id""",
-            parameters={"ids": ids, "ours": list(flights), "flights": list(flights.values()), "account": account_id},
+            list(ours),
+            given="SELECT id, 'sending' AS state, '' AS reason, '' AS detail, NULL::timestamptz AS until"
+            " FROM unnest(%(ids)s::uuid[]) AS i(id)",
+            parameters=given | {"ids": list(ours)},
             origins=[State.READY],
-            targets=[State.SENDING, State.UNKNOWN],
+            targets=[State.SENDING],
             now=now,
-            assign=", flight = coalesce(g.flight, d.flight), account_id = %(account)s",
+            assign=", flight = d.flight + 1, account_id = %(account)s",
         )
+        if len(ours) < len(wanted):
+            taken = self.filter(id__in=[row_id for row_id in wanted if row_id not in ours])
+            taken.move([State.READY], State.UNKNOWN, now=now, reason="live_attempt_in_ledger")
         return ours
 
     def give_up(self, now: datetime) -> Moved:
         """sending -> unknown where no answer can come any more: nobody knows whether these were taken."""
         ids = self.in_state(State.SENDING).lock()
+        if not ids:
+            return Moved()
         lost = rows(
             """
             UPDATE campaigns_attempt SET outcome = 'unknown', detail = 'no answer before the horizon'
@@ -339,7 +352,10 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         Answers of a flight that is not the dispatch's present one only complete the ledger. An answer that proves
         acceptance follows the evidence rule, whatever the state.
         """
-        ids = _lock([answer.dispatch_id for answer in answers])
+        if not answers:
+            return Moved()
+        answers = sorted(answers, key=lambda answer: (answer.dispatch_id.int, answer.flight))
+        before = _lock([answer.dispatch_id for answer in answers])
         execute(
             """
             UPDATE campaigns_attempt a SET provider_id = g.provider_id, code = g.code,
@@ -352,30 +368,64 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             WHERE a.dispatch_id = g.id AND a.flight = g.flight AND a.dispatch_id BETWEEN %(first)s AND %(last)s
               AND (a.outcome IN ('open', 'unknown') OR (a.proof <> '' AND a.answered_at IS NULL))
             """,
-            {**_columns(answers), "first": ids[0] if ids else None, "last": ids[-1] if ids else None},
+            _columns(answers, "ids", "flights", "outcomes", "providers", "codes", "details", "times")
+            | {"first": answers[0].dispatch_id, "last": answers[-1].dispatch_id},
         )
-        accepted = [answer for answer in answers if answer.state is State.ACCEPTED]
+        taken, surprises, others = [], [], []
+        for answer in answers:
+            if answer.state is not State.ACCEPTED:
+                others.append(answer)
+            elif before.get(answer.dispatch_id) == (State.SENDING, answer.flight):
+                taken.append(answer)
+            else:
+                surprises.append(answer)
+        self._remember_names(taken + surprises, now)
+        return self._accept(taken, now) + self._prove(surprises, now) + self._give_fates(others, now)
+
+    def _remember_names(self, accepted: Sequence[Settlement], now: datetime) -> None:
+        """Store what providers call our messages: receipts without our reference are found by it."""
+        named = [answer for answer in accepted if answer.provider_id]
+        if not named:
+            return
         execute(
             """
             INSERT INTO campaigns_providermessage (account_id, tenant_id, provider_id, dispatch_id, flight, created_at)
-            SELECT g.account_id, a.id, g.provider_id, g.id, g.flight, %(now)s
+            SELECT g.account_id, a.tenant_id, g.provider_id, g.id, g.flight, %(now)s
             FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(providers)s::text[], %(accounts)s::bigint[])
               AS g(id, flight, provider_id, account_id)
-            JOIN LATERAL (SELECT tenant_id AS id FROM providers_provideraccount WHERE id = g.account_id) a ON true
-            WHERE g.provider_id <> '' ON CONFLICT (account_id, provider_id) DO NOTHING
+            JOIN providers_provideraccount a ON a.id = g.account_id
+            ON CONFLICT (account_id, provider_id) DO NOTHING
             """,
-            {**_columns(accepted), "now": now},
+            _columns(named, "ids", "flights", "providers", "accounts") | {"now": now},
         )
-        moved = moves.prove(
-            ids,
+
+    def _accept(self, answers: Sequence[Settlement], now: datetime) -> Moved:
+        """sending -> accepted: the poster's own answer for the present flight, as nearly always."""
+        return moves.apply(
+            [answer.dispatch_id for answer in answers],
+            given="SELECT id, 'accepted' AS state, '' AS reason, '' AS detail, NULL::timestamptz AS until, at"
+            " FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) AS g(id, at)",
+            parameters=_columns(answers, "ids", "times"),
+            origins=[State.SENDING],
+            targets=[State.ACCEPTED],
+            now=now,
+            assign=", accepted_at = coalesce(d.accepted_at, g.at)",
+        )
+
+    def _prove(self, answers: Sequence[Settlement], now: datetime) -> Moved:
+        """Whatever became of the dispatch meanwhile: this flight was taken (the evidence rule)."""
+        return moves.prove(
+            sorted({answer.dispatch_id for answer in answers}),
             given="SELECT DISTINCT ON (id) id, 'accepted' AS state, '' AS detail, at"
             " FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) AS g(id, at)",
-            parameters=_columns(accepted),
+            parameters=_columns(answers, "ids", "times"),
             now=now,
         )
-        others = [answer for answer in answers if answer.state is not State.ACCEPTED]
-        return moved + moves.apply(
-            ids,
+
+    def _give_fates(self, answers: Sequence[Settlement], now: datetime) -> Moved:
+        """sending, unknown -> what a refusal, a doubt or a message given back means."""
+        return moves.apply(
+            [answer.dispatch_id for answer in answers],
             given="""
               SELECT g.id, g.detail, d.changed_at AS at,
                 CASE WHEN d.state = 'unknown' AND g.state = 'ready' THEN 'given_back_late' ELSE g.reason END AS reason,
@@ -389,7 +439,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
               WHERE d.id BETWEEN %(first)s AND %(last)s
                 AND NOT EXISTS (SELECT 1 FROM campaigns_attempt p WHERE p.dispatch_id = d.id AND p.proof <> ''
                   AND p.dispatch_id BETWEEN %(first)s AND %(last)s)""",
-            parameters=_columns(others),
+            parameters=_columns(answers, "ids", "flights", "outcomes", "states", "reasons", "details", "untils"),
             origins=[State.SENDING, State.UNKNOWN],
             targets=sorted({*FATE.values(), State.DEAD} - {State.ACCEPTED}),
             now=now,
@@ -397,22 +447,68 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         )
 
 
-def _lock(ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
-    found = rows("SELECT id FROM campaigns_dispatch WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [list(set(ids))])
-    return [dispatch_id for (dispatch_id,) in found]
+def _judge(
+    ids: Sequence[uuid.UUID], origins: Sequence[State], objection: Objection, now: datetime
+) -> tuple[set[uuid.UUID], Moved]:
+    """Move those of the locked rows that break a rule; most break none, and then nothing is written."""
+    if not ids:
+        return set(), Moved()
+    found = rows(
+        f"""
+        SELECT * FROM (
+          SELECT d.id, {objection.place} AS place, {objection.until} AS until
+          FROM campaigns_dispatch d LEFT JOIN campaigns_recipient r ON r.id = d.recipient_id {objection.joins}
+          WHERE d.id = ANY(%(ids)s) AND d.id BETWEEN %(first)s AND %(last)s) j
+        WHERE place IS NOT NULL ORDER BY id
+        """,
+        {**objection.parameters, "ids": list(ids), "first": ids[0], "last": ids[-1]},
+    )
+    if not found:
+        return set(), Moved()
+    stopped = [row_id for row_id, _, _ in found]
+    rules = [objection.rules[place] for _, place, _ in found]
+    moved = moves.apply(
+        stopped,
+        given="SELECT id, state, reason, '' AS detail, until"
+        " FROM unnest(%(ids)s::uuid[], %(fates)s::text[], %(rules)s::text[], %(untils)s::timestamptz[])"
+        " AS g(id, state, reason, until)",
+        parameters={
+            "ids": stopped,
+            "fates": [rule.fate.value for rule in rules],
+            "rules": [str(rule) for rule in rules],
+            "untils": [until for _, _, until in found],
+        },
+        origins=origins,
+        targets=_STOPPED,
+        now=now,
+    )
+    return set(stopped), moved
 
 
-def _columns(answers: Sequence[Settlement]) -> dict[str, Any]:
-    return {
-        "ids": [answer.dispatch_id for answer in answers],
-        "flights": [answer.flight for answer in answers],
-        "outcomes": [answer.outcome for answer in answers],
-        "states": [answer.state for answer in answers],
-        "reasons": [answer.reason[:60] for answer in answers],
-        "details": [answer.detail[:200] for answer in answers],
-        "untils": [answer.until for answer in answers],
-        "times": [answer.answered_at for answer in answers],
-        "providers": [answer.provider_id[:80] for answer in answers],
-        "codes": [answer.code[:60] for answer in answers],
-        "accounts": [answer.account_id for answer in answers],
-    }
+def _lock(ids: list[uuid.UUID]) -> dict[uuid.UUID, tuple[str, int]]:
+    """Lock the rows, given in order, and return each one's state and latest flight."""
+    found = rows(
+        "SELECT id, state, flight FROM campaigns_dispatch WHERE id = ANY(%s) AND id BETWEEN %s AND %s ORDER BY id FOR UPDATE",
+        [ids, ids[0], ids[-1]],
+    )
+    return {row_id: (state, flight) for row_id, state, flight in found}
+
+
+_READ: Final[Mapping[str, Callable[[Settlement], object]]] = {
+    "ids": lambda answer: answer.dispatch_id,
+    "flights": lambda answer: answer.flight,
+    "outcomes": lambda answer: answer.outcome.value,
+    "states": lambda answer: answer.state.value,
+    "reasons": lambda answer: answer.reason[:60],
+    "details": lambda answer: answer.detail[:200],
+    "untils": lambda answer: answer.until,
+    "times": lambda answer: answer.answered_at,
+    "providers": lambda answer: answer.provider_id[:80],
+    "codes": lambda answer: answer.code[:60],
+    "accounts": lambda answer: answer.account_id,
+}
+
+
+def _columns(answers: Sequence[Settlement], *names: str) -> dict[str, Any]:
+    """Return columns of the answers for `unnest`."""
+    return {name: [_READ[name](answer) for answer in answers] for name in names}

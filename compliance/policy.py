@@ -5,7 +5,7 @@ code, version, and what breaking one means. A rule is checked when a batch is cl
 """
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -75,13 +75,13 @@ TOO_LONG: Final = Rule("too_many_segments", Fate.BLOCKED)
 class Objection:
     """SQL over `d` (a row with id, brand_id, number, due_at, expires_at) and `zones` (an expression of its zones key).
 
-    `rule` is the text of the first broken rule, or NULL; `fate` and `until` belong to it.
+    `place` is the first broken rule's place in `rules`, or NULL; `until` is until when to wait, where the fate is that.
     """
 
     joins: str
-    rule: str
-    fate: str
+    place: str
     until: str
+    rules: Sequence[Rule]
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -103,8 +103,8 @@ def objection(
         (CANCELLED, "%(is_cancelled)s", "NULL"),
         (LATE, "d.expires_at <= %(now)s", "NULL"),
         (PAUSED, "%(paused)s <> ''", "d.expires_at"),
-        (SUPPRESSED_PLATFORM, "s.scope = 'platform'", "NULL"),
-        (SUPPRESSED_BRAND, "s.scope = 'brand'", "NULL"),
+        (SUPPRESSED_PLATFORM, "s.by_platform", "NULL"),
+        (SUPPRESSED_BRAND, "NOT s.by_platform", "NULL"),
         (NOT_DUE, "d.due_at > %(now)s", "d.due_at"),
     ]
     joins = _SUPPRESSION
@@ -134,19 +134,18 @@ def objection(
         ]
     return Objection(
         joins=joins,
-        rule=_case((condition, f"'{rule}'") for rule, condition, _ in whens),
-        fate=_case((condition, f"'{rule.fate}'") for rule, condition, _ in whens),
+        place=_case((condition, str(place)) for place, (_, condition, _) in enumerate(whens)),
         until=_case((condition, f"({until})::timestamptz") for _, condition, until in whens),
+        rules=[rule for rule, _, _ in whens],
         parameters=parameters,
     )
 
 
 _SUPPRESSION: Final = """
  LEFT JOIN LATERAL (
-   SELECT x.scope FROM compliance_suppression x
+   SELECT bool_or(x.scope = 'platform') AS by_platform FROM compliance_suppression x
    WHERE x.number = d.number AND x.released_at IS NULL AND x.category IN ('', %(category)s)
      AND (x.brand_id = d.brand_id OR x.brand_id IS NULL)
-   ORDER BY x.brand_id NULLS FIRST LIMIT 1
  ) s ON true"""
 
 

@@ -9,16 +9,15 @@ the throttle gave it; who misses it, because the claim or this process was slow,
 import asyncio
 import atexit
 import os
-import queue
 import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice, takewhile
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
@@ -28,12 +27,12 @@ from providers.adapters.base import Adapter, HttpReply, Message, Outcome, Result
 _CONNECT_SECONDS: Final = 5.0
 _IDLE_SECONDS: Final = 25.0  # shorter than any vendor's
 _MOST_BYTES: Final = 64 * 1024
+_TICK: Final = 0.001  # seconds; the event loop's clock is no finer
 _WALL_SLACK: Final = 1.0  # seconds the wall clock may disagree before a request is given back
 _LATE: Final = 0.03  # seconds behind its instant at which a row has missed it; doubled each time, so that all get out
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One claimed message. `post_by` is a `clock()` value; after it the message must be given back, not posted."""
 
     dispatch_id: uuid.UUID
@@ -47,8 +46,7 @@ class Envelope:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of an envelope."""
 
     dispatch_id: uuid.UUID
@@ -59,7 +57,29 @@ class Answer:
     timed_out: bool = False
 
 
-Answers = queue.SimpleQueue[Answer]
+class Answers:
+    """Where the answers of one turn arrive. Whoever waits is woken once for many, not once for each."""
+
+    def __init__(self) -> None:
+        self._arrived: deque[Answer] = deque()
+        self._enough = threading.Event()
+        self._wanted = 1
+
+    def put(self, answer: Answer) -> None:
+        """Add an answer; called by the poster's thread."""
+        self._arrived.append(answer)
+        if len(self._arrived) >= self._wanted:
+            self._enough.set()
+
+    def take(self, most: int, *, wait: float) -> list[Answer]:
+        """Return up to `most` answers: as soon as these are there, else what came within `wait` seconds."""
+        self._wanted = most
+        self._enough.clear()
+        if len(self._arrived) < most:
+            self._enough.wait(wait)
+        return [self._arrived.popleft() for _ in range(min(most, len(self._arrived)))]
+
+
 # Segments of rows that missed their instants -> seconds from now of the new ones, of as many rows as get one.
 Again = Callable[[Sequence[int]], Sequence[float]]
 
@@ -74,7 +94,7 @@ class SecondTry(Exception):
 
 
 class _Once:
-    """A client middleware for one request."""
+    """A client middleware for one request: the client repeats what HTTP calls idempotent, so never a POST."""
 
     def __init__(self) -> None:
         self.tries = 0
@@ -124,11 +144,11 @@ class Poster:
         self, session: aiohttp.ClientSession, envelopes: Sequence[Envelope], answers: Answers, again: Again
     ) -> None:
         """Start each post at its instant; those that missed theirs ask for others, or are given back."""
-        waiting, late = deque(envelopes), list[Envelope]()
+        waiting = deque(envelopes)
         patience = _LATE
         try:
             while waiting:
-                if (wait := waiting[0].post_at - clock()) > 0:
+                if (wait := waiting[0].post_at - clock()) > _TICK:
                     await asyncio.sleep(wait)
                 missed = clock() - patience
                 late = list(takewhile(lambda envelope: envelope.post_at < missed, waiting))  # noqa: B023
@@ -138,7 +158,7 @@ class Poster:
                 patience *= 2
                 delays = await self._loop.run_in_executor(None, again, [e.message.segments for e in late])
                 now = clock()
-                moved = [replace(e, post_at=now + delay) for e, delay in zip(late, delays, strict=False)]
+                moved = [e._replace(post_at=now + delay) for e, delay in zip(late, delays, strict=False)]
                 for envelope in late[len(moved) :]:
                     _answer(answers, envelope, Result(Outcome.NOT_POSTED, code="missed_its_instant"))
                 waiting = deque(sorted([*islice(waiting, len(late), None), *moved], key=lambda e: e.post_at))
@@ -178,22 +198,20 @@ async def _exchange(  # noqa: PLR0911 - one exit per meaning
         return Result(Outcome.REJECTED_PERMANENT, code="not_callable", detail=type(error).__name__), False
     if clock() > envelope.post_by or time.time() > envelope.wall_by + _WALL_SLACK:
         return Result(Outcome.NOT_POSTED, code="too_late_to_post"), False
-    timeout = aiohttp.ClientTimeout(total=envelope.timeout, sock_connect=_CONNECT_SECONDS)
     try:
         async with session.request(
             call.method,
             call.url,
             data=call.body,
             headers=call.headers,
-            timeout=timeout,
+            timeout=_patience(envelope.timeout),
             allow_redirects=False,
-            middlewares=(_Once(),),
+            middlewares=() if call.method == "POST" else (_Once(),),
         ) as response:
             body = await response.content.read(_MOST_BYTES)
             while not response.content.at_eof() and len(body) < _MOST_BYTES:
                 body += await response.content.read(_MOST_BYTES - len(body))
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            reply = HttpReply(status=response.status, headers=headers, body=body)
+            reply = HttpReply(status=response.status, headers=response.headers, body=body)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         # No connection was made, so no byte of the request left us.
         return Result(Outcome.REJECTED_RETRYABLE, code="no_connection", detail=type(error).__name__), False
@@ -204,6 +222,11 @@ async def _exchange(  # noqa: PLR0911 - one exit per meaning
     except (aiohttp.ClientError, SecondTry, OSError) as error:
         return Result(Outcome.UNKNOWN, code="connection_lost", detail=type(error).__name__), False
     return envelope.adapter.read(envelope.message, reply), False
+
+
+@cache
+def _patience(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
 
 
 class Air:

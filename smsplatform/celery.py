@@ -1,6 +1,7 @@
 """The Celery application and the one shim every task passes through."""
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -52,3 +53,14 @@ def _drop_dead_connections(**_: Any) -> None:
 @signals.setup_logging.connect
 def _keep_our_logging(**_: Any) -> None:
     """Connecting to this signal keeps Celery from installing its own handlers."""
+
+
+@signals.beat_init.connect
+def _stop_beat_outside_of_queries(**_: Any) -> None:
+    """SIGTERM unwinds what beat is doing and then saves the schedule.
+
+    Celery's own handler saves it on the spot, and waits for ever where the signal came within a query: its connection
+    is locked.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)

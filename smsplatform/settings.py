@@ -123,7 +123,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # -- Sending: each of these may change at any time; none of them can break a promise --------------------------------
 BATCH_SIZE = env.int("BATCH_SIZE", default=500)  # dispatches per batch
 SMALL_BATCH = env.int("SMALL_BATCH", default=25)  # batches up to this run in one task
-SEND_INTERVAL = env.float("SEND_INTERVAL", default=1.0)  # seconds between two looks for due work
+SEND_INTERVAL = max(
+    env.int("SEND_INTERVAL", default=1), 1
+)  # seconds between two looks for due work; beat knows whole ones
 CLAIM_BATCHES = env.int("CLAIM_BATCHES", default=16)  # batches handed out by one look
 LANE_IN_FLIGHT = {
     "bulk": env.int("BULK_IN_FLIGHT", default=12),

@@ -6,7 +6,9 @@ import sys
 import urllib.request
 
 import pytest
+from django.conf import settings
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.test import override_settings
 
 
 class Simulator:
@@ -60,6 +62,14 @@ def _fresh_redis():
     from tests import world
 
     world.lose_redis()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_files_as_they_are():
+    """Pages link to static files by their own names: nothing needs to be collected before the tests."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
+        yield
 
 
 # Django makes these again after every flush, one by one; no test here touches them.

@@ -8,12 +8,14 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time as clock_time
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 # Who makes work ends first, then who does it, then the provider.
@@ -56,6 +58,21 @@ def prepare(name: str, **settings: str) -> Path:
     return place
 
 
+def clear() -> None:
+    """Forget all that belongs to tenants, and what the queues hold: the next measure finds an empty platform."""
+    from smsplatform.common import redis
+    from smsplatform.common.database import execute, rows
+
+    named = rows(
+        """
+        SELECT table_name FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+        WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND column_name = 'tenant_id'
+        """
+    )
+    execute(f"TRUNCATE tenancy_tenant, {', '.join(name for (name,) in named)} CASCADE")
+    redis.client().flushdb()
+
+
 def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 60, every: float = 0.1) -> None:
     """Wait until the condition holds; raises GroundFailed."""
     deadline = time.monotonic() + seconds
@@ -76,7 +93,7 @@ class Ground:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.simulator = Simulator(f"http://127.0.0.1:{os.environ['SIMULATOR_PORT']}")
 
-    def __enter__(self) -> "Ground":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,6 +110,14 @@ class Ground:
             wait_for(self.simulator.is_up, "the simulator")
         if "web" in names:
             wait_for(self.is_web_up, "the web process")
+
+    def wait_for_worker(self, name: str) -> None:
+        """Wait until a worker (of this kind, whichever of several) takes work."""
+        from celery import current_app
+
+        node = f"{name.partition('/')[0].removeprefix('worker-')}@{socket.gethostname()}"
+        answers = current_app.control.inspect([node], timeout=0.5)
+        wait_for(answers.ping, name)
 
     def is_web_up(self) -> bool:
         from smsplatform.demo.stage import get
@@ -138,17 +163,25 @@ class Client:
     people: int
 
 
-def make_client(  # noqa: D417 - the options are the account's and the brand's fields
-    slug: str, people: int, *, base_url: str, rate: float = 1e6, concurrency: int = 64, timeout: float = 10, **brand
+def make_client(
+    slug: str,
+    people: int,
+    *,
+    base_url: str,
+    rate: float = 1e6,
+    concurrency: int = 64,
+    timeout: float = 10,
+    zone: str = "America/New_York",
+    **brand,
 ) -> Client:
     """Make a tenant that may text all day; its people are inserted by one statement."""
+    from campaigns.models import RecipientList
     from providers.models import ProviderAccount, Sender
     from smsplatform.common.database import execute
     from smsplatform.tenancy.models import Brand, Tenant
-    from campaigns.models import RecipientList
 
     tenant = Tenant.objects.create(name=slug, slug=slug)
-    hours = {"opens_at": clock_time(0), "closes_at": clock_time(23, 59, 59), "zone": "America/New_York"}
+    hours = {"opens_at": clock_time(0), "closes_at": clock_time(23, 59, 59), "zone": zone}
     owned = Brand.objects.create(tenant=tenant, name=slug, slug=slug, **{**hours, **brand})
     account = ProviderAccount(
         tenant=tenant, name="main", provider="simulator", base_url=base_url, segments_per_second=rate,
@@ -163,13 +196,13 @@ def make_client(  # noqa: D417 - the options are the account's and the brand's f
         WITH people AS (
           INSERT INTO campaigns_recipient
             (tenant_id, number, country, zones, zone_source, fields, created_at, updated_at)
-          SELECT %(tenant)s, '+1' || (2120000000 + n)::text, 'US', 'America/New_York', 'explicit',
+          SELECT %(tenant)s, '+1' || (2120000000 + n)::text, 'US', %(zone)s, 'explicit',
             jsonb_build_object('first_name', 'Person ' || n), now(), now()
           FROM generate_series(1, %(people)s) n RETURNING id)
         INSERT INTO campaigns_listmember (tenant_id, list_id, recipient_id)
         SELECT %(tenant)s, %(list)s, id FROM people
         """,
-        {"tenant": tenant.pk, "list": listed.pk, "people": people},
+        {"tenant": tenant.pk, "list": listed.pk, "people": people, "zone": zone},
     )
     execute("ANALYZE campaigns_recipient")
     execute("ANALYZE campaigns_listmember")

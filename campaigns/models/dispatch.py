@@ -64,7 +64,7 @@ class Batch(models.Model):
             models.Index(
                 fields=["lane", "tenant", "due_at"], condition=models.Q(phase="waiting"), name="batch_waiting"
             ),
-            models.Index(fields=["lease_until"], condition=models.Q(phase="leased"), name="batch_leased"),
+            models.Index(fields=["lane"], condition=models.Q(phase="leased"), name="batch_in_flight"),
         ]
 
     def __str__(self) -> str:
@@ -120,9 +120,11 @@ class Attempt(models.Model):
 
     A partial unique index allows at most one attempt per dispatch whose outcome is open, accepted or unknown: this
     is what keeps P1. Late proof goes into `proof`, outside the predicate, so that recording a duplicate cannot fail.
+    The index looks at `is_live`, not at `outcome`: an answer leaves it as it is, so the row is updated heap-only.
     """
 
     OPEN = "open"
+    LIVE = (OPEN, Outcome.ACCEPTED.value, Outcome.UNKNOWN.value)
 
     pk = models.CompositePrimaryKey("dispatch_id", "flight")
     dispatch_id = models.UUIDField()
@@ -135,6 +137,11 @@ class Attempt(models.Model):
     horizon_at = models.DateTimeField(help_text="After this an attempt without an answer is unknown.")
     outcome = models.CharField(
         max_length=20, choices=[(OPEN, OPEN), *((o.value, o.value) for o in Outcome)], default=OPEN
+    )
+    is_live = models.GeneratedField(
+        expression=models.Q(outcome__in=LIVE),  # type: ignore[arg-type]  # a condition is one, too
+        output_field=models.BooleanField(),
+        db_persist=True,
     )
     proof = models.CharField(
         max_length=10, blank=True, db_default="", help_text="answer, receipt or look-up: it was taken."

@@ -53,7 +53,7 @@ class HttpCall:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """What the vendor's server answered. Header names are lower-case."""
+    """What the vendor's server answered. Ask for headers by their lower-case names."""
 
     status: int
     headers: Mapping[str, str]

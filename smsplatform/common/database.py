@@ -29,24 +29,50 @@ def clock_difference() -> float:
 
 
 def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
-    """Run one statement and return its rows."""
+    """Run one statement and return its rows. A list among the parameters becomes an array literal."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, _adapted(parameters))
         return cursor.fetchall() if cursor.description else []
 
 
 def execute(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
-    """Run one statement and return how many rows it touched."""
+    """Run one statement and return how many rows it touched. Parameters as for `rows`."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, _adapted(parameters))
         return max(int(cursor.rowcount), 0)
+
+
+def _adapted(parameters: Sequence[Any] | dict[str, Any]) -> Sequence[Any] | dict[str, Any]:
+    if isinstance(parameters, dict):
+        return {name: _array(value) if type(value) is list else value for name, value in parameters.items()}
+    return [_array(value) if type(value) is list else value for value in parameters]
+
+
+def _array(values: list[Any]) -> str:
+    """Return the array literal of a flat list: an element costs a fifth of what the driver takes to adapt it."""
+    if values and type(values[0]) is uuid.UUID:
+        return "{" + ",".join([value.hex for value in values]) + "}"
+    return "{" + ",".join(["NULL" if value is None else _quoted(str(value)) for value in values]) + "}"
+
+
+def _quoted(text: str) -> str:
+    if '"' in text or "\\" in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def commit_cheaply() -> datetime:
+    """Let this transaction's commit not wait for the disk: losing it costs work, never a promise. Returns `now()`."""
+    [(_, instant)] = rows("SELECT set_config('synchronous_commit', 'off', true), clock_timestamp()")
+    found: datetime = instant
+    return found
 
 
 @contextmanager
 def cheap_commit() -> Iterator[CursorWrapper]:
-    """A transaction whose commit need not reach the disk: losing it costs work, never a promise."""
+    """A transaction that commits cheaply."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit TO off")
+        commit_cheaply()
         yield cursor
 
 

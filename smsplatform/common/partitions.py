@@ -31,7 +31,7 @@ def ensure(now: datetime) -> list[str]:
             if name not in present:
                 execute(
                     f"CREATE TABLE {name} PARTITION OF {table}"
-                    f" FOR VALUES FROM ('{bound(month)}') TO ('{bound(following)}') WITH (fillfactor = 70,"
+                    f" FOR VALUES FROM ('{bound(month)}') TO ('{bound(following)}') WITH (fillfactor = 50,"
                     " autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02)"
                 )
                 made.append(name)

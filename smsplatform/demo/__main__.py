@@ -37,7 +37,6 @@ def main() -> int:
         POST_WITHIN_SECONDS="3",
         HORIZON_MARGIN_SECONDS="1",
         RETRY_FIRST_SECONDS="1",
-        SEND_INTERVAL="0.5",
         LOG_LEVEL="WARNING",
         LOG_FORMAT="console",
     )

@@ -154,10 +154,17 @@ def test_no_index_knows_the_state_of_a_dispatch():
 
 @pytest.mark.django_db
 def test_the_database_allows_one_live_try_per_dispatch():
-    """The predicate of P1 names every outcome that may have been taken, on every partition."""
+    """The predicate of P1 covers every outcome that may have been taken, on every partition."""
     found = rows("SELECT tablename, indexdef FROM pg_indexes WHERE tablename LIKE 'campaigns\\_attempt%%'", {})
     tables = {table for table, _ in found}
     live = {table: definition for table, definition in found if "UNIQUE" in definition and "WHERE" in definition}
     assert set(live) == tables
-    for definition in live.values():
-        assert set(re.findall(r"'(\w+)'", definition)) == {"open", Outcome.ACCEPTED, Outcome.UNKNOWN}
+    assert {definition.rpartition("WHERE ")[2] for definition in live.values()} == {"is_live"}
+    generated = rows(
+        "SELECT generation_expression FROM information_schema.columns"
+        " WHERE table_name LIKE 'campaigns\\_attempt%%' AND column_name = 'is_live' AND is_generated = 'ALWAYS'",
+        {},
+    )
+    assert len(generated) >= len(tables)
+    for (expression,) in generated:
+        assert set(re.findall(r"'(\w+)'", expression)) == {"open", Outcome.ACCEPTED, Outcome.UNKNOWN}

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +66,23 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
+def slices(whole: Sequence, length: int) -> Iterator[Sequence]:
+    """Cut a sequence into parts of this length; the last may be shorter."""
+    return (whole[start : start + length] for start in range(0, len(whole), length))
+
+
 def memory_mb(pid: int) -> float:
     """Return the proportional memory of a process and its children in MB: shared pages count once."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     return sum(member.memory_full_info().pss for member in family) / 2**20
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process and its children have used, those included that have ended."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    times = [member.cpu_times() for member in family]
+    own = sum(each.user + each.system for each in times)
+    return own + times[0].children_user + times[0].children_system
 
 
 def own_peak_mb() -> float:

@@ -33,7 +33,7 @@ def pause(poster, *slices):
     sys.stdin.readline()
     post(poster, *slices)
 delivery.Poster.post = pause
-sending.take_turn(batch, lease, judge=judge_ready)
+sending.take_turn(batch, lease, judging=judge_ready)
 print("done", flush=True)
 """
 

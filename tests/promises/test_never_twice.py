@@ -78,7 +78,7 @@ def test_a_stale_chain_claims_nothing_even_while_rows_are_ready(acme, simulator,
         stage.run(batch.pk, old)
     gate = Gate()
     gated(monkeypatch, sending.throttle, "take", gate, after=True)
-    first = Job(lambda: sending.take_turn(batch.pk, old, judge=pipeline.judge_ready))
+    first = Job(lambda: sending.take_turn(batch.pk, old, judging=pipeline.judge_ready))
     gate.wait()
     again(batch)
     world.hand_out()

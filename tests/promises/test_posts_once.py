@@ -1,9 +1,7 @@
 """P1 and P4: one request leaves per envelope, whatever the vendor does, and only an answer in its dialect proves anything."""
 
-import queue
 import time
 import uuid
-from dataclasses import replace
 
 import pytest
 
@@ -44,9 +42,9 @@ def envelope(adapter, *, timeout=1.0, post_by=60.0, flight=1):
 
 
 def posted(poster, *envelopes, again=lambda segments: [0.0] * len(segments)):
-    answers = queue.SimpleQueue()
+    answers = delivery.Answers()
     poster.post(envelopes, answers, again)
-    return [answers.get(timeout=20).result for _ in envelopes]
+    return [answer.result for answer in answers.take(len(envelopes), wait=20)]
 
 
 @pytest.mark.parametrize("kind", [SimulatorAdapter, GetAdapter], ids=["post", "get"])
@@ -97,7 +95,7 @@ def test_gives_back_what_it_may_no_longer_post(poster):
     with Vendor([vendor.OK]) as server:
         adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
         late = envelope(adapter, post_by=-0.001)
-        by_wall = replace(envelope(adapter), wall_by=time.time() - 10)
+        by_wall = envelope(adapter)._replace(wall_by=time.time() - 10)
         assert {result.outcome for result in posted(poster, late, by_wall)} == {Outcome.NOT_POSTED}
         assert server.requests == []
 
@@ -106,8 +104,8 @@ def test_who_missed_the_instant_is_posted_at_another(poster):
     asked = []
     with Vendor([vendor.OK] * 3) as server:
         adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
-        late = [replace(envelope(adapter), post_at=delivery.clock() - 1) for _ in range(2)]
-        soon = replace(envelope(adapter), post_at=delivery.clock() + 0.1)
+        late = [envelope(adapter)._replace(post_at=delivery.clock() - 1) for _ in range(2)]
+        soon = envelope(adapter)._replace(post_at=delivery.clock() + 0.1)
         began = delivery.clock()
         results = posted(poster, *late, soon, again=lambda segments: asked.append(segments) or [0.2, 0.3])
         assert [result.outcome for result in results] == [Outcome.ACCEPTED] * 3
@@ -123,7 +121,7 @@ def _no_redis(_segments):
 def test_who_missed_the_instant_and_gets_no_other_is_given_back(poster, again):
     with Vendor([vendor.OK]) as server:
         adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
-        late = [replace(envelope(adapter), post_at=delivery.clock() - 1) for _ in range(2)]
+        late = [envelope(adapter)._replace(post_at=delivery.clock() - 1) for _ in range(2)]
         assert {result.outcome for result in posted(poster, *late, again=again)} == {Outcome.NOT_POSTED}
         assert server.requests == []
 

@@ -370,9 +370,14 @@ def test_the_gate_is_asked_for_each_account_and_slice(acme, monkeypatch):
     asked = []
     judge = pipeline.judge_ready
 
-    def counting(batch, account_id, now):
-        asked.append(database.connection.in_atomic_block)
-        return judge(batch, account_id, now)
+    def counting(batch):
+        of_this_turn = judge(batch)
+
+        def ask(account_id, now):
+            asked.append(database.connection.in_atomic_block)
+            return of_this_turn(account_id, now)
+
+        return ask
 
     monkeypatch.setattr(pipeline, "judge_ready", counting)
     world.work()

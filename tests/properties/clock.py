@@ -9,13 +9,18 @@ class Clock:
 
     def __init__(self, start=datetime(2026, 11, 20, 15, tzinfo=UTC)):
         self.now = start
-        self._patch = mock.patch("smsplatform.common.database.now", side_effect=lambda: self.now)
+        self._patches = [
+            mock.patch(f"smsplatform.common.database.{asking}", side_effect=lambda: self.now)
+            for asking in ("now", "commit_cheaply")
+        ]
 
     def start(self):
-        self._patch.start()
+        for patch in self._patches:
+            patch.start()
 
     def stop(self):
-        self._patch.stop()
+        for patch in self._patches:
+            patch.stop()
 
     def goes_on(self, **duration):
         self.now += timedelta(**duration)

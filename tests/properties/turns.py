@@ -20,7 +20,9 @@ class OpenTurn:
     def __init__(self, leased):
         self._turn = sending._Turn(leased.batch_id, leased.lease, pipeline.judge_ready)
         with transaction.atomic(durable=True):
-            batch = leases.renew(leased.batch_id, leased.lease, database.now())
+            batch = leases.take(leased.batch_id, leased.lease, database.now())
+        self._turn.batch = batch
+        self._turn.judge = pipeline.judge_ready(batch)
         self.brand_id = batch.brand_id
         self.channels = routing.channels(batch.brand_id)
         self.rows = [

@@ -134,8 +134,9 @@ def _show_churn(console: Console, tables) -> dict[str, float]:
         "live",
         "dead",
         "dead at most",
-        "autovacuums",
-        "bytes a row",
+        "vacuums",
+        "MB before",
+        "MB",
         "free",
     )
     for name in columns:
@@ -147,8 +148,9 @@ def _show_churn(console: Console, tables) -> dict[str, float]:
             f"hot_share_{name}": hot,
             f"dead_share_after_{name}": each.dead / max(each.live + each.dead, 1),
             f"dead_share_most_{name}": each.most_dead,
-            f"bytes_per_row_{name}": each.bytes_per_row,
-            f"bloat_{name}": each.free_share,
+            f"bytes_per_row_{name}": each.size / max(each.live, 1),
+            f"mb_{name}": each.size / 2**20,
+            f"free_share_{name}": each.free_share,
         }
         shown.add_row(
             name,
@@ -159,7 +161,8 @@ def _show_churn(console: Console, tables) -> dict[str, float]:
             f"{each.dead:,}",
             f"{each.most_dead:.1%}",
             f"{each.vacuums}",
-            f"{each.bytes_per_row:,.0f}",
+            f"{each.size_before / 2**20:,.1f}",
+            f"{each.size / 2**20:,.1f}",
             f"{each.free_share:.1%}",
         )
     console.print(shown)

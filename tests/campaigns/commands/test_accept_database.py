@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from campaigns import audits, fence, launch
+from campaigns import audits, fence, launch, pipeline
 from campaigns.models import Attempt, Batch, Campaign, Dispatch, Run
 from campaigns.states import State
+from campaigns.verbs import Intent
 from smsplatform.common import database
 from smsplatform.tenancy.models import AuditEvent, Installation
 from tests import world
@@ -35,14 +36,9 @@ def copy(acme):
     first = Dispatch.objects.of_run(made.pk).order_by("id").first()
     now = database.now()
     with transaction.atomic():
-        claimed = Dispatch.objects.filter(pk=first.pk).claim(
-            account_id=acme.account.pk,
-            sender="x",
-            reason="",
-            claim=uuid.uuid4(),
-            now=now,
-            horizon=now + timedelta(minutes=1),
-        )
+        _, objection = pipeline.judge_ready(batch)(acme.account.pk, now)
+        intent = Intent(acme.account.pk, "x", "", uuid.uuid4(), now + timedelta(minutes=1))
+        claimed = Dispatch.objects.claim([first.pk], objection=objection, intent=intent, now=now)
     assert len(claimed) == 1
     Installation.objects.update_or_create(pk=1, defaults={"identity": "another:1"})
     return made

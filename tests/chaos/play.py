@@ -1,0 +1,236 @@
+"""What a scenario plays with: clients and runs, the processes, instants to act at, and the end to wait for."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+
+from campaigns import launch as launching
+from campaigns import tasks
+from campaigns.models import Dispatch, Run
+from campaigns.states import EARLY, State
+from providers.models import ProviderAccount, Sender
+from smsplatform.common import database
+from smsplatform.common.database import rows
+from tests import ground
+from tests.chaos.audit import Expected
+from tests.ground import Client, Ground, wait_for
+
+WORKERS = ("worker-sql/1", "worker-sql/2", "worker-http/1", "worker-http/2")
+BASE = ("simulator", "web", *WORKERS, "beat")
+CONCURRENCY = 16  # requests in the air, per child of worker-http
+CHILDREN = 4  # of worker-http
+IN_AIR = CONCURRENCY * CHILDREN  # most that one worker-http may leave in doubt
+LATENCY = {"uniform": [30, 200]}
+REPORTS = {"delay_ms": {"uniform": [50, 300]}}
+_REST = 0.8  # seconds without work after which nothing more is to come
+
+
+class Play:
+    """One scenario's stage. `people` is how many the scenario should text in all."""
+
+    def __init__(self, floor: Ground, place: Path, name: str, people: int, seed: str, *, short: bool) -> None:
+        self.floor = floor
+        self.place = place
+        self.name = name
+        self.people = people
+        self.short = short
+        self.random = Random(seed)
+        self.expected = Expected()
+        self.runs: list[Run] = []
+        self.odd: set[str] = set()  # workers that were started with orders of their own
+        self.notes: dict[str, object] = {}
+        self.flaws: list[str] = []
+        self.last_seen: dict[str, int] = {}
+
+    # -- who and what -------------------------------------------------------------------------------------------
+
+    def client(
+        self, people: int | None = None, *, rate: float = 120, timeout: float = 5, script: dict | None = None, **brand
+    ) -> Client:
+        """A client whose account at the simulator follows the script; nobody reports unless it says so."""
+        made = ground.make_client(
+            f"{self.name}-{len(self.expected.people) + len(self.odd)}-{time.monotonic_ns()}",
+            self.people if people is None else people,
+            base_url=self.floor.simulator.url,
+            rate=rate,
+            concurrency=CONCURRENCY,
+            timeout=timeout,
+            zone=awake_zone(),
+            **brand,
+        )
+        self.tell(made, **(script or {}))
+        return made
+
+    def tell(self, client: Client, **script: object) -> None:
+        """Tell the client's account how to behave from now on."""
+        key = ProviderAccount.objects.get(pk=client.account_id).key
+        told = {
+            "secret": "secret",
+            "latency_ms": LATENCY,
+            "receipts": None,
+            "inbound_url": f"{os.environ['PUBLIC_URL']}/webhooks/simulator/{key}/inbound",
+            "webhooks": {"retry_for_seconds": 60},
+            **script,
+        }
+        self.floor.simulator.ask("PUT", f"/_control/accounts/{client.slug}", told)
+
+    def launch(self, client: Client, key: str = "1", *, by_task: bool = False, **options) -> Run:
+        """Launch to all people of the client."""
+        run = ground.launch(client, key, **options)
+        self.expected.people[run.pk] = client.people
+        self.runs.append(run)
+        if by_task:
+            tasks.start_materialising(run.pk)
+        else:
+            launching.materialise(run.pk)
+        return run
+
+    # -- processes ----------------------------------------------------------------------------------------------
+
+    def give_orders(self, names: Sequence[str], orders: dict[str, str]) -> None:
+        """Start workers again, with orders to harm themselves."""
+        for name in names:
+            self.floor.kill(name)  # before the launch: nobody is at work
+        self.floor.start(*names, **orders)
+        self.odd.update(names)
+
+    def kill(self, name: str) -> None:
+        """kill -9; what it had in the air is in doubt. Then a new one."""
+        self.floor.kill(name)
+        self.floor.start(name)
+        if name.startswith("worker-http"):
+            self.expected.doubt += IN_AIR
+
+    def revive(self, orders: dict[str, str] | None = None) -> list[str]:
+        """Start again what has ended; return what that was."""
+        ended = [name for name, process in self.floor.running.items() if process.poll() is not None]
+        for name in ended:
+            self.floor.running.pop(name)
+        self.floor.start(*ended, **(orders or {}))
+        return ended
+
+    def stop_flood(self, client: Client, count: int) -> None:
+        """People of the second half of the list text STOP, through webhooks that our web process answers."""
+        numbers = [f"+1212{n:07d}" for n in range(client.people // 2, client.people + 1)]
+        sender = Sender.objects.get(account_id=client.account_id).address
+        for number in self.random.sample(numbers, min(count, len(numbers))):
+            body = {"account": client.slug, "from": number, "to": sender, "text": "STOP"}
+            self.floor.simulator.ask("POST", "/_control/inbound", body)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    @property
+    def accepted(self) -> int:
+        return self.floor.simulator.ledger()["accepted"]
+
+    def progress(self) -> float:
+        """The share of all people that has left the waiting states."""
+        waiting = self.steadily(lambda: self._of_runs().filter(state__in=EARLY).count())
+        return 1 - waiting / max(sum(self.expected.people.values()), 1)
+
+    def until(self, share: float, seconds: float = 60) -> None:
+        """Wait until this share of the people is on its way."""
+        wait_for(lambda: self.progress() >= share, f"{share:.0%} of {self.name}", seconds=seconds)
+
+    def while_it_lasts(
+        self, low: float, high: float, *, until: float = 0.9, times: int = 1000, seconds: float = 60
+    ) -> Iterator[int]:
+        """Yield at random instants, `low` to `high` seconds apart, until most people are on their way."""
+        deadline = time.monotonic() + seconds
+        turn = 0
+        while turn < times and self.progress() < until and time.monotonic() < deadline:
+            yield turn
+            turn += 1
+            self.pause(self.random.uniform(low, high))
+
+    def pause(self, seconds: float) -> None:
+        """Let the scenario run on for a while: the length is the fault's, nothing is waited for."""
+        time.sleep(seconds)
+
+    def finish(self, seconds: float = 90) -> None:
+        """Wait until everything has come to rest, and stayed so for a moment."""
+        rested_since: list[float] = []
+
+        def is_over() -> bool:
+            self.revive()
+            if self.steadily(self._busy):
+                rested_since.clear()
+                return False
+            rested_since.append(time.monotonic())
+            return rested_since[-1] - rested_since[0] > _REST
+
+        wait_for(is_over, f"the end of {self.name}", seconds=seconds, every=0.2)
+
+    def steadily(self, ask: Callable[[], object]):
+        """Ask the database, again where it is away."""
+        for _ in range(600):
+            try:
+                return ask()
+            except (DatabaseError, InterfaceError):
+                connection.close()
+                time.sleep(0.05)
+        raise ground.GroundFailed("the database stays away")
+
+    def _busy(self) -> str:
+        """Name what still moves, or nothing."""
+        [(unmade, leased, working, waiting, news)] = rows(
+            """
+            SELECT (SELECT count(*) FROM campaigns_run WHERE id = ANY(%(runs)s) AND materialised_at IS NULL),
+              (SELECT count(*) FROM campaigns_batch WHERE run_id = ANY(%(runs)s) AND phase = 'leased'),
+              (SELECT count(*) FROM campaigns_dispatch WHERE run_id = ANY(%(runs)s) AND state = ANY(%(busy)s)),
+              (SELECT count(*) FROM campaigns_dispatch WHERE run_id = ANY(%(runs)s) AND state = 'held'
+                 AND NOT reason = ANY(%(fates)s)),
+              (SELECT count(*) FROM campaigns_rawevent WHERE applied_at IS NULL)
+                + (SELECT count(*) FROM campaigns_reply WHERE is_opt_out AND tidied_at IS NULL)
+                + (SELECT count(*) FROM campaigns_batch WHERE run_id = ANY(%(runs)s) AND phase <> 'closed'
+                     AND due_at < now() + interval '1 minute')
+            """,
+            {
+                "runs": list(self.expected.people),
+                "busy": [*EARLY, State.SENDING],
+                "fates": list(self.expected.fates),
+            },
+        )
+        webhooks = self.floor.simulator.ledger()["webhooks"]
+        open_ = webhooks["events"] - webhooks["answered"] - webhooks["given_up"]
+        found = {"unmade": unmade, "leased": leased, "working": working, "held": waiting, "news": news, "hooks": open_}
+        self.last_seen = found
+        return ", ".join(name for name, number in found.items() if number)
+
+    def _of_runs(self):
+        return Dispatch.objects.filter(run_id__in=list(self.expected.people))
+
+    def faults(self, client: Client) -> dict[str, int]:
+        """How often the simulator committed which fault against the client."""
+        return self.floor.simulator.ledger()["accounts"].get(client.slug, {}).get("faults", {})
+
+    def freeze(self, *names: str) -> None:
+        for name in names:
+            self.floor.signal(name, signal.SIGSTOP)
+
+    def thaw(self, *names: str) -> None:
+        for name in names:
+            self.floor.signal(name, signal.SIGCONT)
+
+
+def awake_zone() -> str:
+    """A zone whose day does not end within the next hours: caps are per day, and nobody sleeps."""
+    zones = ("America/New_York", "Europe/Paris", "Asia/Tokyo")
+    return next(zone for zone in zones if 1 <= datetime.now(UTC).astimezone(ZoneInfo(zone)).hour < 21)
+
+
+def horizon(client_timeout: float) -> float:
+    """Seconds after a claim in which its answer must have come."""
+    return settings.POST_WITHIN.total_seconds() + client_timeout + settings.HORIZON_MARGIN.total_seconds()
+
+
+def now() -> datetime:
+    return database.now()
