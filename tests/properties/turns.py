@@ -66,7 +66,7 @@ class Instant:
         self._reactions = cycle(reactions)
         self._now = now
 
-    def post(self, envelopes, answers):
+    def post(self, envelopes, answers, _again):
         for envelope in envelopes:
             flight = Flight(
                 dispatch_id=envelope.dispatch_id,
@@ -89,6 +89,6 @@ def instantly(carrier, reactions, now):
     poster = Instant(carrier, reactions, now)
     with (
         mock.patch.object(delivery, "poster", return_value=poster),
-        mock.patch.object(throttle, "take", lambda _, segments: throttle.Granted((0.0,) * len(segments), 0.0)),
+        mock.patch.object(throttle, "take", lambda _, segments, **__: throttle.Granted((0.0,) * len(segments), 0.0)),
     ):
         yield poster

@@ -233,7 +233,7 @@ def test_judges_the_settings(acme, settings, changes, about, level):
 
 
 def test_goes_on_when_one_check_cannot_be_made(acme, monkeypatch):
-    def broken():
+    def broken(**_):
         raise ValueError("no such thing")
 
     monkeypatch.setattr(backlog.audits, "duplicates", broken)
@@ -243,6 +243,6 @@ def test_goes_on_when_one_check_cannot_be_made(acme, monkeypatch):
 
 def test_does_not_wait_for_a_long_count(acme, monkeypatch):
     monkeypatch.setattr(doctor, "_SLOWEST", "10ms")
-    monkeypatch.setattr(backlog.audits, "duplicates", lambda: execute("SELECT pg_sleep(20)"))
+    monkeypatch.setattr(backlog.audits, "duplicates", lambda **_: execute("SELECT pg_sleep(20)"))
     assert found("duplicates").level is Level.WARN
     assert "`manage.py audit`" in found("duplicates").remedy
