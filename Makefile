@@ -50,6 +50,10 @@ chaos: $(DEV_STAMP)  ## break everything that can break, one after the other, an
 bench: $(DEV_STAMP)  ## measure how fast it is, against this machine without us (SHORT=1, ONLY=module)
 	$(BIN)/python -m tests.bench $(if $(SHORT),--short) $(if $(ONLY),--only $(ONLY))
 
+.PHONY: soak
+soak: $(DEV_STAMP)  ## measure with 20 million old messages in the tables (SHORT=1; half an hour, 20 GB of disk)
+	$(BIN)/python -m tests.soak $(if $(SHORT),--short)
+
 .PHONY: check
 check: $(DEV_STAMP)  ## lint, format, types, layers, migrations, docs, deployment
 	@echo "· lint";        $(BIN)/ruff check .
