@@ -50,6 +50,13 @@ def _drop_dead_connections(**_: Any) -> None:
         connection.close_if_unusable_or_obsolete()
 
 
+@signals.worker_process_init.connect
+def _collect_garbage_rarely(**_: Any) -> None:
+    from smsplatform.common import garbage
+
+    garbage.collect_rarely()
+
+
 @signals.setup_logging.connect
 def _keep_our_logging(**_: Any) -> None:
     """Connecting to this signal keeps Celery from installing its own handlers."""

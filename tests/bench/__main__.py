@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import signal
 import sys
 
 from rich.console import Console
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="small numbers: do the measures still work?")
     parser.add_argument("--only", default="", help="modules, like throughput,imports")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the processes end with us
     place = ground.prepare("bench")
     console = Console(highlight=False, soft_wrap=True)
     figures: dict[str, float] = {}

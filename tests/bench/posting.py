@@ -12,6 +12,7 @@ import aiohttp
 
 from providers.adapters.base import Message
 from providers.adapters.simulator import SimulatorAdapter, SimulatorCredentials
+from smsplatform.common import garbage
 
 
 def main() -> None:
@@ -19,6 +20,7 @@ def main() -> None:
     url, token, count, at_once, first = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
     adapter = SimulatorAdapter(SimulatorCredentials(token=token, webhook_secret="secret"), base_url=url)
     calls = iter([adapter.call(_message(first + n)) for n in range(count)])
+    garbage.collect_rarely()  # as our workers do
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

@@ -22,7 +22,7 @@ PER_MESSAGE = {
 
 def wire_and_pipeline(bench: Bench) -> Figures:
     """Post the same bodies bare and through everything, in turns; the medians are compared."""
-    count = bench.size(40_000, 4_000)
+    count = bench.size(100_000, 4_000)
     rounds = bench.size(3, 1)
     bench.ground.start("simulator", *WORKERS)
     _warm(bench)
@@ -53,7 +53,6 @@ def sizes(bench: Bench) -> Figures:
     smalls = [_send(bench, f"small-{number}", small) for number in range(bench.size(5, 1))]
     rates[small] = statistics.median(smalls)
     for size in (medium, large):
-        bench.ground.simulator.ask("DELETE", "/_control/ledger")
         rates[size] = _send(bench, f"size-{size}", size)
     for size, rate in rates.items():
         bench.say(f"{size:,} messages: {rate:,.0f}/s")
@@ -121,6 +120,7 @@ def stages(bench: Bench) -> Figures:
 
 def _client(bench: Bench, slug: str, count: int, *, latency_ms: int = 0) -> ground.Client:
     simulator = bench.ground.simulator
+    simulator.ask("DELETE", "/_control/ledger")
     simulator.ask("PUT", f"/_control/accounts/{slug}", {"receipts": None, "latency_ms": latency_ms})
     return ground.make_client(slug, count, base_url=simulator.url, concurrency=CONCURRENCY)
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import signal
 import sys
 import time
 
@@ -27,6 +28,7 @@ def main() -> int:
     messages = arguments.rows or (200_000 if arguments.short else 20_000_000)
     moves = arguments.moves or (100_000 if arguments.short else 5_000_000)
     console = Console(highlight=False, soft_wrap=True, width=120)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the processes end with us
     place = ground.prepare("soak")
     try:
         figures = _measure(console, place, messages, moves, rounds=2 if arguments.short else 5)
