@@ -148,10 +148,14 @@ def _proof_statement(given: str) -> str:
     return ",".join(parts)
 
 
+# Lock by lock, found by its key. Left to itself the planner compares every lock with every row: the table is empty again
+# and again, and is so to its statistics while thousands of locks are in it.
 _UNLOCK = """
  unlocked AS (
-   DELETE FROM campaigns_sendlock l USING moved m
-   WHERE l.brand_id = m.brand_id AND l.number = m.number AND l.dispatch_id = m.id)"""
+   DELETE FROM campaigns_sendlock WHERE ctid = ANY (ARRAY(
+     SELECT l.ctid FROM moved m CROSS JOIN LATERAL (
+       SELECT s.ctid FROM campaigns_sendlock s
+       WHERE s.brand_id = m.brand_id AND s.number = m.number AND s.dispatch_id = m.id OFFSET 0) l)))"""
 
 _LIST_TROUBLE = """
  listed AS (

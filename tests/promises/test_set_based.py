@@ -14,6 +14,7 @@ from campaigns.states import State
 from compliance import suppression
 from compliance.policy import Category
 from smsplatform.common import database
+from smsplatform.common.database import execute
 from tests import world
 from tests.promises import hooks, sound
 from tests.promises.conftest import TOKEN
@@ -307,3 +308,33 @@ def test_the_doctor_looks_for_duplicates_in_the_runs_in_play(acme, settings):
     assert [len(found) for found in audits.duplicates(first_run=audits.first_in_play(later))] == [1, 0]
     Run.objects.update(settled_at=now)
     assert [len(found) for found in audits.duplicates(first_run=audits.first_in_play(later))] == [0, 0]
+
+
+def test_locks_end_one_by_one_although_their_table_was_empty_a_moment_ago(acme):
+    """To its statistics it still is: to compare each lock with each row of a batch would look cheap, and cost its square."""
+    people = 300
+    acme.recipients(people)
+    execute(
+        "INSERT INTO campaigns_sendlock (tenant_id, brand_id, number, dispatch_id, until)"
+        " SELECT %s, %s, n::text, gen_random_uuid(), now() FROM generate_series(1, 2000) n",
+        [acme.tenant.pk, acme.brand.pk],
+    )
+    execute("DELETE FROM campaigns_sendlock")
+    execute("ANALYZE campaigns_sendlock")
+    batch = world.only_batch(acme.run())
+    lease = world.start(batch)
+    for stage in world.PIPELINE[:2]:
+        stage.run(batch.pk, lease)
+
+    def reserve():
+        with transaction.atomic():
+            batch.dispatches.reserve(batch.brand, Category.MARKETING, database.now())
+            transaction.set_rollback(True)
+
+    [sql] = [sql for sql in statements(reserve) if "DELETE FROM campaigns_sendlock" in sql]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql.replace("%", "%%"), [])
+        found = json.dumps(cursor.fetchone()[0])
+        transaction.set_rollback(True)
+    assert "campaigns_sendlock" in found
+    assert all(int(compared) < people for compared in re.findall(r'"Rows Removed by Join Filter": (\d+)', found))
