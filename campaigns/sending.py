@@ -177,6 +177,7 @@ class _Turn:
         gone = {id(row) for row in rows}
         self.pending = [row for row in self.pending if id(row) not in gone]
         post_within = settings.POST_WITHIN.total_seconds()
+        status_url = f"{settings.PUBLIC_URL}/webhooks/{channel.provider}/{channel.key}/status?ref="
         envelopes = []
         for row, delay in zip(rows, granted.delays, strict=True):
             flight = flights.get(row.id)
@@ -188,7 +189,7 @@ class _Turn:
                         flight=flight,
                         account_id=channel.account_id,
                         adapter=channel.adapter,
-                        message=_message(row, flight, channel, now),
+                        message=_message(row, flight, channel.sender, status_url, now),
                         post_at=started + delay,
                         post_by=started + post_within,
                         wall_by=wall + post_within,
@@ -203,7 +204,8 @@ class _Turn:
         return len(rows) == len(same)
 
     def _pending_for(self, channel: Channel) -> Iterator[_Row]:
-        return (row for row in self.pending if routing.choose(self.channels, row.tried) is channel)
+        chosen = {tried: routing.choose(self.channels, tried) for tried in {row.tried for row in self.pending}}
+        return (row for row in self.pending if chosen[row.tried] is channel)
 
     def _claim(self, channel: Channel, rows: Sequence[_Row]) -> tuple[dict[uuid.UUID, int], datetime] | None:
         """Ask every question again and write the intent, in one durable transaction; None: do not post any more."""
@@ -417,14 +419,14 @@ def _persist(write: Callable[[], None]) -> None:
             return
 
 
-def _message(row: _Row, flight: int, channel: Channel, now: datetime) -> Message:
+def _message(row: _Row, flight: int, sender: str, status_url: str, now: datetime) -> Message:
     ours = reference(row.id, flight)
     return Message(
         reference=ours,
         to=row.number,
-        sender=channel.sender,
+        sender=sender,
         text=row.text,
         segments=row.segments,
-        status_url=f"{settings.PUBLIC_URL}/webhooks/{channel.provider}/{channel.key}/status?ref={ours}",
+        status_url=f"{status_url}{ours}",
         valid_for=max(int((row.good_until - now).total_seconds()), 1),
     )
