@@ -108,17 +108,17 @@ def _show(console: Console, outcomes: "list[Outcome]", seconds: float) -> None:
     table = Table(title="\nChaos", title_style="bold", show_edge=False, pad_edge=False)
     for name in ("scenario", "what happens"):
         table.add_column(name)
-    for name in ("dispatches", "accepted", "twice", "lost", "over cap", "in doubt", "seconds", ""):
+    for name in ("dispatches", "accepted", "twice", "lost", "over cap", "in doubt", "peak rate", "seconds", ""):
         table.add_column(name, justify="right")
     for one in outcomes:
         table.add_row(
             one.name, one.what, f"{one.dispatches:,}", f"{one.accepted:,}", str(one.accepted_twice), str(one.lost),
-            str(one.over_cap), f"{one.in_doubt} of ≤ {one.most_in_doubt}", f"{one.seconds:.0f}",
+            str(one.over_cap), f"{one.in_doubt} of ≤ {one.most_in_doubt}", f"{one.of_rate:.0%}", f"{one.seconds:.0f}",
             "[red]✗[/]" if one.flaws else "[green]✓[/]",
         )  # fmt: skip
     total = sum(one.dispatches for one in outcomes)
     table.add_section()
-    table.add_row("all", "", f"{total:,}", *[""] * 5, f"{seconds:.0f}", "")
+    table.add_row("all", "", f"{total:,}", *[""] * 6, f"{seconds:.0f}", "")
     console.print(table)
 
 

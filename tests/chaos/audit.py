@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from campaigns.sending import MOST_CLOCK_DIFFERENCE
 from campaigns.states import EARLY, SETTLED, State
 from providers.models import ProviderAccount
 from smsplatform.common import database
@@ -14,10 +15,11 @@ from smsplatform.tenancy.models import Brand
 from tests.promises import sound
 
 TAKEN = (State.ACCEPTED, State.DELIVERED, State.UNDELIVERED)
-# Of the account's limit: the throttle grants 95 % and saves up 5 %; the rest is how late a busy machine may post.
-MOST_OF_RATE = 1.2
-MOST_EXTRA = 5  # posts; what a tenth of a second more or less means at small rates
-_CLOCKS = timedelta(seconds=2)
+# Of a limit, in any second: the throttle keeps it; but the simulator too is late on a busy machine, and counts then what
+# arrived before together with what arrives now.
+_MOST_OF_RATE = 1.1
+_EXTRA = 3  # posts; a tenth of a second more or less at small rates
+_CLOCKS = timedelta(seconds=MOST_CLOCK_DIFFERENCE + 5)
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Verdict:
     lost: int = 0
     over_cap: int = 0
     in_doubt: int = 0
+    of_rate: float = 0.0  # the most in any second, of an account's limit
     flaws: list[str] = field(default_factory=list)
 
     def complain(self, what: str, found: list[Any]) -> int:
@@ -153,7 +156,7 @@ def _told(verdict: Verdict, witness: Witness, ours: Mapping[str, _Row]) -> None:
     for id_, message in theirs.items():
         row = ours.get(id_)
         at = datetime.fromtimestamp(message["at"], UTC)
-        if row and row.accepted_at and not at - timedelta(seconds=15) <= row.accepted_at <= at + timedelta(seconds=15):
+        if row and row.accepted_at and abs(row.accepted_at - at) > _CLOCKS:
             misdated.append(f"{id_} taken {at:%T}, dated {row.accepted_at:%F %T}")
     verdict.complain("dated wrongly", misdated)
 
@@ -199,11 +202,14 @@ def _rates(verdict: Verdict, witness: Witness) -> None:
         account.tenant.slug: account.segments_per_second or 0
         for account in ProviderAccount.objects.select_related("tenant").filter(tenant__slug__in=list(witness.rates))
     }
-    over = [
-        f"{slug}: {peak} posts in a second, limit {limits[slug]:g}"
-        for slug, report in witness.rates.items()
-        if slug in limits and (peak := report["peak"]["posts"]) > limits[slug] * MOST_OF_RATE + MOST_EXTRA
-    ]
+    over = []
+    for slug, report in witness.rates.items():
+        if not (limit := limits.get(slug)):
+            continue
+        peak = report["peak"]["segments"]
+        verdict.of_rate = max(verdict.of_rate, round(peak / limit, 2))
+        if peak > limit * _MOST_OF_RATE + _EXTRA:
+            over.append(f"{slug}: {peak} segments in a second, limit {limit:g}")
     verdict.complain("rates exceeded", over)
 
 

@@ -1,10 +1,11 @@
 """What a scenario plays with: clients and runs, the processes, instants to act at, and the end to wait for."""
 
+import itertools
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
@@ -44,7 +45,7 @@ class Play:
         self.short = short
         self.random = Random(seed)
         self.expected = Expected()
-        self.runs: list[Run] = []
+        self._clients = itertools.count(1)
         self.odd: set[str] = set()  # workers that were started with orders of their own
         self.notes: dict[str, object] = {}
         self.flaws: list[str] = []
@@ -57,7 +58,7 @@ class Play:
     ) -> Client:
         """A client whose account at the simulator follows the script; nobody reports unless it says so."""
         made = ground.make_client(
-            f"{self.name}-{len(self.expected.people) + len(self.odd)}-{time.monotonic_ns()}",
+            f"{self.name}-{next(self._clients)}",
             self.people if people is None else people,
             base_url=self.floor.simulator.url,
             rate=rate,
@@ -86,7 +87,6 @@ class Play:
         """Launch to all people of the client."""
         run = ground.launch(client, key, **options)
         self.expected.people[run.pk] = client.people
-        self.runs.append(run)
         if by_task:
             tasks.start_materialising(run.pk)
         else:
@@ -125,11 +125,38 @@ class Play:
             body = {"account": client.slug, "from": number, "to": sender, "text": "STOP"}
             self.floor.simulator.ask("POST", "/_control/inbound", body)
 
+    def stand_still(self, run: Run, seconds: float) -> None:
+        """Pause a run, watch that no more goes out than was in the air, and resume it."""
+        launching.pause(run, now=database.now(), actor="chaos")
+        closed_at = self._watch_ending(run)
+        posts = self.posts
+        self.pause(seconds)
+        if self.posts > posts:
+            self.flaws.append(f"{self.posts - posts} posts while the run was paused and nothing in the air")
+        self.expected.fences.append((run.pk, closed_at, database.now()))
+        launching.resume(run, now=database.now(), actor="chaos")
+
+    def cancel(self, run: Run) -> None:
+        launching.cancel(run, now=database.now(), actor="chaos")
+        closed_at = self._watch_ending(run)
+        self.expected.fences.append((run.pk, closed_at, closed_at + timedelta(days=1)))
+
+    def _watch_ending(self, run: Run) -> datetime:
+        """Wait until what is in the air has landed; return the instant from which nothing may be claimed."""
+        closed_at, posts = database.now(), self.posts
+        sending = Dispatch.objects.of_run(run.pk).filter(state=State.SENDING)
+        in_air = sending.count()
+        wait_for(lambda: not sending.exists(), "the requests in the air")
+        # A claim may have been committing as the fence closed: a slice per child.
+        if self.posts - posts > in_air + 2 * IN_AIR:
+            self.flaws.append(f"{self.posts - posts} posts after the fence closed, {in_air} were in the air")
+        return closed_at
+
     # -- time ---------------------------------------------------------------------------------------------------
 
     @property
-    def accepted(self) -> int:
-        return self.floor.simulator.ledger()["accepted"]
+    def posts(self) -> int:
+        return self.floor.simulator.ledger()["posts"]
 
     def progress(self) -> float:
         """The share of all people that has left the waiting states."""
@@ -155,7 +182,7 @@ class Play:
         """Let the scenario run on for a while: the length is the fault's, nothing is waited for."""
         time.sleep(seconds)
 
-    def finish(self, seconds: float = 90) -> None:
+    def finish(self, seconds: float = 120) -> None:
         """Wait until everything has come to rest, and stayed so for a moment."""
         rested_since: list[float] = []
 
@@ -208,8 +235,8 @@ class Play:
     def _of_runs(self):
         return Dispatch.objects.filter(run_id__in=list(self.expected.people))
 
-    def faults(self, client: Client) -> dict[str, int]:
-        """How often the simulator committed which fault against the client."""
+    def struck(self, client: Client) -> dict[str, int]:
+        """How often which of its faults struck the client."""
         return self.floor.simulator.ledger()["accounts"].get(client.slug, {}).get("faults", {})
 
     def freeze(self, *names: str) -> None:
@@ -230,7 +257,3 @@ def awake_zone() -> str:
 def horizon(client_timeout: float) -> float:
     """Seconds after a claim in which its answer must have come."""
     return settings.POST_WITHIN.total_seconds() + client_timeout + settings.HORIZON_MARGIN.total_seconds()
-
-
-def now() -> datetime:
-    return database.now()

@@ -27,6 +27,7 @@ class Outcome:
     over_cap: int = 0
     in_doubt: int = 0
     most_in_doubt: int = 0
+    of_rate: float = 0.0
     flaws: list[str] = field(default_factory=list)
     notes: dict[str, object] = field(default_factory=dict)
 
@@ -47,12 +48,13 @@ def play(floor: Ground, place: Path, one: Scenario, *, short: bool, seed: int, k
         one.act(scene)
         scene.finish()
     except Exception as failure:  # noqa: BLE001 - the other scenarios are played all the same
-        traceback.print_exc()
+        with (floor.logs / "chaos.log").open("a") as log:
+            log.write(f"{one.name}\n{traceback.format_exc()}\n")
         outcome.flaws.append(f"{type(failure).__name__}: {failure} (still: {scene.last_seen})")
     connection.close()
     verdict: Verdict = audit(scene.expected, Witness.ask(floor.simulator))
     outcome.flaws += [flaw for flaw in verdict.flaws if flaw not in known] + scene.flaws
-    for key in ("dispatches", "accepted", "accepted_twice", "lost", "over_cap", "in_doubt"):
+    for key in ("dispatches", "accepted", "accepted_twice", "lost", "over_cap", "in_doubt", "of_rate"):
         setattr(outcome, key, getattr(verdict, key))
     outcome.most_in_doubt = scene.expected.doubt
     outcome.notes = scene.notes
