@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from django.conf import settings
@@ -74,6 +74,14 @@ class _Row:
     tried: frozenset[int] = field(default_factory=frozenset)
 
 
+class _Claimed(NamedTuple):
+    """The flights of a claimed slice by dispatch, and when it was claimed: by the database's clock, and by ours."""
+
+    flights: dict[uuid.UUID, int]
+    at: datetime
+    clock: float
+
+
 def reference(dispatch_id: uuid.UUID, flight: int) -> str:
     """Return what we call a flight towards providers: 40 characters."""
     return f"{dispatch_id.hex}{flight:08x}"
@@ -113,7 +121,7 @@ class _Turn:
         self.look_ahead = throttle.LOOK_AHEAD_FIRST if batch.lane == Lane.URGENT else throttle.LOOK_AHEAD
         difference = database.clock_difference()
         if abs(difference) > MOST_CLOCK_DIFFERENCE:
-            # Answers would be dated wrongly, and with them caps and retries (R55).
+            # Whatever else is dated by this machine would be wrong: what it signs, what it logs (R55).
             log.error("send.clock_is_wrong", seconds=round(difference, 1))
             self._wait(throttle.UNREACHABLE_WAIT)
             return
@@ -173,7 +181,7 @@ class _Turn:
         if claimed is None:
             self.is_over = True
             return False
-        flights, now = claimed
+        flights, now = claimed.flights, claimed.at
         gone = {id(row) for row in rows}
         self.pending = [row for row in self.pending if id(row) not in gone]
         post_within = settings.POST_WITHIN.total_seconds()
@@ -190,6 +198,8 @@ class _Turn:
                         account_id=channel.account_id,
                         adapter=channel.adapter,
                         message=_message(row, flight, channel.sender, status_url, now),
+                        claimed_at=now,
+                        claimed=claimed.clock,
                         post_at=started + delay,
                         post_by=started + post_within,
                         wall_by=wall + post_within,
@@ -207,12 +217,12 @@ class _Turn:
         chosen = {tried: routing.choose(self.channels, tried) for tried in {row.tried for row in self.pending}}
         return (row for row in self.pending if chosen[row.tried] is channel)
 
-    def _claim(self, channel: Channel, rows: Sequence[_Row]) -> tuple[dict[uuid.UUID, int], datetime] | None:
+    def _claim(self, channel: Channel, rows: Sequence[_Row]) -> _Claimed | None:
         """Ask every question again and write the intent, in one durable transaction; None: do not post any more."""
         claim = uuid.uuid4()
         try:
             with transaction.atomic(durable=True):
-                now = database.now()
+                now, clock = database.now(), delivery.clock()
                 leases.renew(self.batch_id, self.lease, now)
                 self.renewed = time.monotonic()
                 stop, objection = self.judge(channel.account_id, now)
@@ -233,7 +243,7 @@ class _Turn:
             log.warning("claim.failed", batch=self.batch_id, exc_info=True)
             self._disown(claim, [row.id for row in rows])
             return None
-        return ours, now
+        return _Claimed(ours, now, clock)
 
     def _disown(self, claim: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
         """The connection died around the commit: if the claim was committed, nothing of it was posted (R7)."""

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
@@ -29,17 +29,23 @@ _IDLE_SECONDS: Final = 25.0  # shorter than any vendor's
 _MOST_BYTES: Final = 64 * 1024
 _TICK: Final = 0.001  # seconds; the event loop's clock is no finer
 _WALL_SLACK: Final = 1.0  # seconds the wall clock may disagree before a request is given back
-_LATE: Final = 0.03  # seconds behind its instant at which a row has missed it; doubled each time, so that all get out
+_LATE: Final = 0.03  # seconds behind its instant at which a row has missed it; doubled while none is in time
 
 
 class Envelope(NamedTuple):
-    """One claimed message. `post_by` is a `clock()` value; after it the message must be given back, not posted."""
+    """One claimed message. `post_by` is a `clock()` value; after it the message must be given back, not posted.
+
+    The claim's instant is told by the database's clock and by ours: whatever comes later is dated from there, so a step
+    of this machine's wall clock moves no date.
+    """
 
     dispatch_id: uuid.UUID
     flight: int
     account_id: int
     adapter: Adapter
     message: Message
+    claimed_at: datetime
+    claimed: float
     post_at: float
     post_by: float
     wall_by: float
@@ -150,7 +156,10 @@ class Poster:
             while waiting:
                 if (wait := waiting[0].post_at - clock()) > _TICK:
                     await asyncio.sleep(wait)
-                missed = clock() - patience
+                now = clock()
+                if waiting[0].post_at >= now - _LATE:
+                    patience = _LATE
+                missed = now - patience
                 late = list(takewhile(lambda envelope: envelope.post_at < missed, waiting))  # noqa: B023
                 if not late:
                     self._spawn(self._deliver(session, waiting.popleft(), answers))
@@ -182,7 +191,7 @@ def _answer(answers: Answers, envelope: Envelope, result: Result, *, timed_out: 
             flight=envelope.flight,
             account_id=envelope.account_id,
             result=result,
-            answered_at=datetime.now(UTC),
+            answered_at=envelope.claimed_at + timedelta(seconds=clock() - envelope.claimed),
             timed_out=timed_out,
         )
     )

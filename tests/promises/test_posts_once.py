@@ -2,8 +2,10 @@
 
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 
 from campaigns.models import Batch
 from campaigns.states import State
@@ -18,6 +20,7 @@ from tests.promises.conftest import TOKEN
 from tests.promises.vendor import Vendor
 
 pytestmark = pytest.mark.django_db(transaction=True)
+CLAIMED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class GetAdapter(SimulatorAdapter):
@@ -38,7 +41,8 @@ def poster():
 def envelope(adapter, *, timeout=1.0, post_by=60.0, flight=1):
     now = delivery.clock()
     message = Message(f"{uuid.uuid4().hex}{flight:08x}", "+12125550100", "+18885550100", "Hi", 1, "")
-    return Envelope(uuid.uuid4(), flight, 1, adapter, message, now, now + post_by, time.time() + post_by, timeout)
+    by = (now, now + post_by, time.time() + post_by)
+    return Envelope(uuid.uuid4(), flight, 1, adapter, message, CLAIMED_AT, now, *by, timeout)
 
 
 def posted(poster, *envelopes, again=lambda segments: [0.0] * len(segments)):
@@ -111,6 +115,26 @@ def test_who_missed_the_instant_is_posted_at_another(poster):
         assert [result.outcome for result in results] == [Outcome.ACCEPTED] * 3
         assert asked == [[1, 1]]
         assert delivery.clock() - began > 0.3
+
+
+def test_who_is_late_all_the_time_posts_everything_in_the_end(poster):
+    asked = []
+    with Vendor([vendor.OK]) as server:
+        adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
+        late = envelope(adapter)._replace(post_at=delivery.clock() - 0.2)
+        [result] = posted(poster, late, again=lambda segments: asked.append(segments) or [-0.2])
+        assert result.outcome is Outcome.ACCEPTED
+        assert 1 < len(asked) < 5
+
+
+def test_a_step_of_the_wall_clock_moves_no_date(poster):
+    with Vendor([vendor.OK]) as server, time_machine.travel(datetime(1999, 1, 1, tzinfo=UTC)):
+        adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
+        answers = delivery.Answers()
+        poster.post([envelope(adapter)], answers, list)
+        [answer] = answers.take(1, wait=20)
+    assert answer.result.outcome is Outcome.ACCEPTED
+    assert CLAIMED_AT < answer.answered_at < CLAIMED_AT + timedelta(seconds=20)
 
 
 def _no_redis(_segments):

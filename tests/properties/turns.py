@@ -39,7 +39,7 @@ class OpenTurn:
         channel = self.channels[choice % len(self.channels)]
         wanted, self.rows = self.rows[:count], self.rows[count:]
         claimed = self._turn._claim(channel, wanted)
-        flights, now = claimed or ({}, None)
+        flights, now = (claimed.flights, claimed.at) if claimed else ({}, None)
         return [
             Flight(
                 dispatch_id=row.id,
