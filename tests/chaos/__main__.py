@@ -87,15 +87,8 @@ def _notes(outcome: "Outcome") -> str:
 
 def _write(outcomes: "list[Outcome]") -> None:
     keys = (
-        "dispatches",
-        "accepted",
-        "accepted_twice",
-        "lost",
-        "over_cap",
-        "in_doubt",
-        "most_in_doubt",
-        "flaws",
-        "notes",
+        *("dispatches", "accepted", "accepted_twice", "lost", "over_cap", "in_doubt", "most_in_doubt", "of_rate"),
+        *("flaws", "notes"),
     )
     found = {
         outcome.name: {key: getattr(outcome, key) for key in keys} | {"seconds": round(outcome.seconds, 1)}

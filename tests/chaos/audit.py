@@ -215,7 +215,8 @@ def _rates(verdict: Verdict, witness: Witness) -> None:
 
 def _stops(verdict: Verdict, witness: Witness) -> None:
     """Nothing was claimed after the STOP's answer; what was claimed before it may have been in the air."""
-    after = witness.summary["accepted_after_stop"]
+    # Each brand of the scenarios has one sender; to whom another one is told STOP, this one may write.
+    after = [entry for entry in witness.summary["accepted_after_stop"] if entry["same_sender"]]
     claimed = dict(
         rows(
             "SELECT replace(dispatch_id::text, '-', '') || lpad(to_hex(flight::int), 8, '0'),"

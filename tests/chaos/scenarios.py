@@ -92,7 +92,8 @@ def _die(play: Play, points: tuple[str, ...], *, whole: bool) -> None:
     orders = worker.orders(marks=marks, points=points, whole=whole)
     play.give_orders(WORKERS, orders)
     play.launch(play.client(timeout=3, rate=100))
-    play.expected.doubt += len(worker.DOUBTFUL) * (IN_AIR if whole else CONCURRENCY)
+    # At each of these, rows of an earlier slice may be in the air; with the whole worker, those of its other children.
+    play.expected.doubt += len(points) * IN_AIR if whole else len(worker.STEPS) * CONCURRENCY
     for _ in play.while_it_lasts(0.2, 0.4, until=1):
         play.revive(orders)
     play.finish()

@@ -107,7 +107,7 @@ def test_sees_an_exceeded_cap_per_person(scene):
     twice = {**scene.witness.messages[0], "reference": Dispatch.objects.of_run(again.pk).first().pk.hex + "00000001"}
     scene.expected.people[again.pk] = PEOPLE
     scene.see(messages=[*scene.witness.messages, twice | {"to": scene.witness.messages[0]["to"]}])
-    assert audit(scene.expected, scene.witness).over_cap == 1
+    assert audit(scene.expected, scene.witness).over_cap == 2  # the person's, and the brand's of the day
 
 
 def test_sees_a_leaked_lock_and_permits_without_owner(scene):
@@ -138,7 +138,7 @@ def test_sees_an_open_attempt_and_a_claim_behind_the_fence(scene):
 
 def test_sees_a_text_after_an_answered_stop(scene):
     message = scene.witness.messages[0]
-    entry = {**message, "stop_answered_at": message["at"] - 5}
+    entry = {**message, "stop_answered_at": message["at"] - 5, "same_sender": True}
     scene.see(summary={**scene.witness.summary, "accepted_after_stop": [entry]})
     assert "texted after an answered STOP" in scene.flaws()
 

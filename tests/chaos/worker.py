@@ -18,9 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 POISON = "Mr Poison"
 STAGES = ("check_compliance", "lock_recipients", "check_caps", "shorten_links", "send", "record_results")
 BORDERS = tuple(f"{side} {stage}" for stage in STAGES for side in ("before", "after"))
-# In the order of a turn of `send`. From the third to the last but one, a death leaves somebody in doubt.
+# In the order of a turn of `send`.
 STEPS = ("before claim", "in claim", "after claim", "in the air", "before settle", "in settle", "after settle")
-DOUBTFUL = STEPS[2:6]
 _GLANCE = 0.05
 
 
