@@ -20,6 +20,7 @@ from campaigns.arrivals import AccountChanged
 from campaigns.models import RawEvent
 from providers.adapters.base import Inbound, MalformedEvent, Receipt, WebhookRequest
 from providers.models import ProviderAccount
+from smsplatform.common.sessionless import sessionless
 
 log = structlog.get_logger("webhook")
 
@@ -31,6 +32,7 @@ _MOST_REMEMBERED: Final = 1000
 _remembered: dict[tuple[str, str], ProviderAccount] = {}
 
 
+@sessionless
 @csrf_exempt
 def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer work
     request: HttpRequest, provider: str, key: str, rest: str

@@ -6,7 +6,10 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from smsplatform.common.sessionless import sessionless
 
+
+@sessionless
 def ping(_request: HttpRequest) -> JsonResponse:
     """The process answers; whether the platform is well is the doctor's business."""
     return JsonResponse({"name": "smsplatform", "version": settings.VERSION})

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from smsplatform.common.database import rows
+from smsplatform.common.sessionless import sessionless
 
 log = structlog.get_logger("redirect")
 
@@ -42,6 +43,7 @@ _FIND_AND_COUNT = f"""
  SELECT * FROM link"""
 
 
+@sessionless
 @require_safe
 def follow(request: HttpRequest, code: str) -> HttpResponse:
     """Send the visitor on; a hit that cannot be stored never keeps anybody from the page."""
