@@ -51,9 +51,16 @@ def main() -> int:
                     failed.append(measure.name)
                     console.print(f"[bold red]{measure.name}: {failure}[/]; logs are in {floor.logs}")
             console.print(f"[dim]{measure.name}: {clock.seconds:.0f} s[/]")
-    RESULT.write_text(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=2) + "\n")
+    _write(figures, keep=bool(arguments.only))
     _show(console, figures)
     return 1 if failed else 0
+
+
+def _write(figures: dict[str, float], *, keep: bool) -> None:
+    """Write the figures; `keep` those of modules that were measured before and are not measured now."""
+    known = json.loads(RESULT.read_text()) if keep and RESULT.exists() else {}
+    known.update({name: round(value, 4) for name, value in figures.items()})
+    RESULT.write_text(json.dumps(known, indent=2) + "\n")
 
 
 def _show(console: Console, figures: dict[str, float]) -> None:
