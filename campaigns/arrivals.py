@@ -1,25 +1,23 @@
 """Stores what vendors call us with: each request at most once, and what arrives together in one statement.
 
-A commit to disk costs the same for one request as for twenty. So threads that want to store at the same time take
-turns, and whose turn it is stores what all of them brought; nobody returns before the own request is on disk.
+Nobody returns before the own request is on disk.
 """
 
 import hashlib
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError
-
 from providers.adapters.base import Inbound, Receipt, WebhookRequest
 from providers.models import ProviderAccount
 from smsplatform.common.database import rows
+from smsplatform.common.together import Together
 
 _KEPT_HEADERS: Final = ("content-type", "user-agent")
 _LONGEST_KEY: Final = 200
+_LINGER: Final = 0.003  # seconds; shorter than most ways to us differ
 _NO_EVENT: Final = -1  # the place of what has no events: the request itself
 
 
@@ -36,7 +34,7 @@ class Kept:
     received_at: datetime
 
 
-class _Arrival:
+class Arrival:
     """A request that somebody waits to see stored."""
 
     def __init__(self, account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> None:
@@ -45,54 +43,26 @@ class _Arrival:
         self.keys = [(place, _key(event)) for place, event in enumerate(events)] or [
             (_NO_EVENT, _digest(call.url.encode() + b"\0" + call.body))
         ]
-        self.is_over = False
-        self.kept: Kept | None = None
-        self.error: Exception | None = InterfaceError("it was not stored")  # until it is
-
-
-_arrivals: list[_Arrival] = []
-_turn = threading.Lock()
 
 
 def keep(account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> Kept | None:
     """Store a request in the caller's transaction, unless all of it is known. Raises AccountChanged."""
-    arrival = _Arrival(account, call, events)
-    _insert([arrival])
-    if arrival.error is not None:
-        raise arrival.error
-    return arrival.kept
+    [kept] = insert([Arrival(account, call, events)])
+    return _checked(kept)
 
 
 def keep_together(account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> Kept | None:
     """Store a request with those that arrive at the same time; it is committed when this returns. As `keep`."""
-    arrival = _Arrival(account, call, events)
-    _arrivals.append(arrival)
-    with _turn:
-        if not arrival.is_over:
-            together = _arrivals[:]
-            del _arrivals[: len(together)]
-            _insert_each_or_all(together)
-    if arrival.error is not None:
-        raise arrival.error
-    return arrival.kept
+    return _checked(_insert_together(Arrival(account, call, events)))
 
 
-def _insert_each_or_all(together: Sequence[_Arrival]) -> None:
-    """Store all; where that fails each alone, so that one that cannot be stored does not take the others with it."""
-    try:
-        _insert(together)
-    except (DatabaseError, InterfaceError):
-        for arrival in together:
-            try:
-                _insert([arrival])
-            except (DatabaseError, InterfaceError) as error:
-                arrival.error = error
-    finally:
-        for arrival in together:
-            arrival.is_over = True
+def _checked(kept: Kept | AccountChanged | None) -> Kept | None:
+    if isinstance(kept, AccountChanged):
+        raise kept
+    return kept
 
 
-def _insert(arrivals: Sequence[_Arrival]) -> None:
+def insert(arrivals: Sequence[Arrival]) -> list[Kept | AccountChanged | None]:
     """Store requests by one statement, which by itself is one transaction. A repeated event is news nowhere."""
     keys = [(number, place, key) for number, arrival in enumerate(arrivals) for place, key in arrival.keys]
     found = {
@@ -137,9 +107,10 @@ def _insert(arrivals: Sequence[_Arrival]) -> None:
             },
         )
     }
-    for number, arrival in enumerate(arrivals):
-        arrival.kept = found.get(number)
-        arrival.error = None if number in found else AccountChanged()
+    return [found[number] if number in found else AccountChanged() for number in range(len(arrivals))]
+
+
+_insert_together = Together(insert, linger=_LINGER)
 
 
 def _headers(call: WebhookRequest) -> str:

@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from campaigns import arrivals, replies
 from campaigns.arrivals import AccountChanged
 from campaigns.models import RawEvent
-from providers.adapters.base import Inbound, MalformedEvent, Receipt, WebhookRequest
+from providers.adapters.base import Adapter, Inbound, MalformedEvent, Receipt, WebhookRequest
 from providers.models import ProviderAccount
 from smsplatform.common.sessionless import sessionless
 
@@ -28,8 +28,9 @@ _NUDGE_WAIT: Final = 0.25  # seconds; one task applies what comes meanwhile
 _NUDGE_PAUSE: Final = 1.0  # seconds between two of them: the more at once, the less each costs
 _MOST_REMEMBERED: Final = 1000
 
-# Accounts that were called with a good signature, by (provider, key). Only a guess: to store is to compare with the table.
-_remembered: dict[tuple[str, str], ProviderAccount] = {}
+# Accounts that were called with a good signature, by (provider, key), with their adapters: to make one is to decrypt.
+# Only a guess: to store is to compare with the table.
+_remembered: dict[tuple[str, str], tuple[ProviderAccount, Adapter]] = {}
 
 
 @sessionless
@@ -46,10 +47,10 @@ def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer w
         return _refuse(413, "body_too_large", provider)
     try:
         remembered = _remembered.get((provider, key))
-        account = remembered or _look_up(provider, key)
-        if account is None:
+        found = remembered or _look_up(provider, key)
+        if found is None:
             return _refuse(404, "unknown_account", provider)
-        adapter = account.adapter()
+        account, adapter = found
         query = request.META.get("QUERY_STRING", "")
         call = WebhookRequest(
             method=request.method or "",
@@ -72,21 +73,22 @@ def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer w
     except (DatabaseError, InterfaceError):
         log.exception("webhook.store_down", provider=provider)
         return HttpResponse("the store is down; please repeat", status=503, content_type="text/plain")
-    _remember(account)
+    _remember(account, adapter)
     if is_news:
         _nudge()
     answer = adapter.answer(call)
     return HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)
 
 
-def _look_up(provider: str, key: str) -> ProviderAccount | None:
-    return ProviderAccount.objects.filter(provider=provider, key=key).first()
+def _look_up(provider: str, key: str) -> tuple[ProviderAccount, Adapter] | None:
+    account = ProviderAccount.objects.filter(provider=provider, key=key).first()
+    return (account, account.adapter()) if account else None
 
 
-def _remember(account: ProviderAccount) -> None:
+def _remember(account: ProviderAccount, adapter: Adapter) -> None:
     if len(_remembered) >= _MOST_REMEMBERED:
         _remembered.clear()
-    _remembered[account.provider, account.key] = account
+    _remembered[account.provider, account.key] = account, adapter
 
 
 def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> bool:

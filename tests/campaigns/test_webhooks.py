@@ -2,13 +2,15 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, DataError, connection
 
 from campaigns import arrivals, webhooks
 from campaigns.models import RawEvent, SeenEvent
 from providers.models import ProviderAccount
+from smsplatform.common.together import Together
 from tests import world
 from tests.promises import hooks
 from tests.properties import events
@@ -68,15 +70,14 @@ def test_what_is_remembered_is_bounded(acme, monkeypatch):
 def test_requests_that_come_together_are_stored_by_one_statement(acme, django_assert_num_queries):
     rival = world.make("rival")
     together = [
-        arrivals._Arrival(*call(acme, report(1), report(2))),
-        arrivals._Arrival(*call(acme, report(2), report(3))),  # m2 is the first one's
-        arrivals._Arrival(*call(rival, report(1))),
-        arrivals._Arrival(*call(acme, report(1))),  # nothing new
+        arrivals.Arrival(*call(acme, report(1), report(2))),
+        arrivals.Arrival(*call(acme, report(2), report(3))),  # m2 is the first one's
+        arrivals.Arrival(*call(rival, report(1))),
+        arrivals.Arrival(*call(acme, report(1))),  # nothing new
     ]
     with django_assert_num_queries(1):
-        arrivals._insert(together)
-    assert [one.kept and list(one.kept.news) for one in together] == [[0, 1], [1], [0], None]
-    assert all(one.error is None for one in together)
+        kept = arrivals.insert(together)
+    assert [one and list(one.news) for one in kept] == [[0, 1], [1], [0], None]
     assert sorted(RawEvent.objects.values_list("account_id", "news")) == sorted(
         [(acme.account.pk, [0, 1]), (acme.account.pk, [1]), (rival.account.pk, [0])]
     )
@@ -86,77 +87,72 @@ def test_requests_that_come_together_are_stored_by_one_statement(acme, django_as
 @pytest.mark.django_db
 def test_one_whose_account_has_changed_does_not_take_the_others_with_it(acme):
     rival = world.make("rival")
-    together = [arrivals._Arrival(*call(rival, report(1))), arrivals._Arrival(*call(acme, report(1)))]
+    together = [arrivals.Arrival(*call(rival, report(1))), arrivals.Arrival(*call(acme, report(1)))]
     ProviderAccount.objects.filter(pk=rival.account.pk).update(secret="another")
-    arrivals._insert(together)
-    assert isinstance(together[0].error, arrivals.AccountChanged)
-    assert together[1].kept is not None
+    changed, kept = arrivals.insert(together)
+    assert isinstance(changed, arrivals.AccountChanged)
+    assert list(kept.news) == [0]
     assert RawEvent.objects.get().account_id == acme.account.pk
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_one_that_cannot_be_stored_does_not_take_the_others_with_it(acme, monkeypatch):
-    good, bad = arrivals._Arrival(*call(acme, report(1))), arrivals._Arrival(*call(acme, report(2)))
-    real = arrivals._insert
-
-    def insert(some):
-        if bad in some:
-            raise DatabaseError("no")
-        real(some)
-
-    monkeypatch.setattr(arrivals, "_insert", insert)
-    arrivals._insert_each_or_all([good, bad])
-    assert good.kept is not None
-    assert good.error is None
-    assert isinstance(bad.error, DatabaseError)
-    assert RawEvent.objects.count() == 1
-
-
-@pytest.mark.django_db
-def test_nobody_is_told_stored_when_the_one_who_stores_dies(acme, monkeypatch):
-    waiting = arrivals._Arrival(*call(acme, report(1)))
-    monkeypatch.setattr(arrivals, "_arrivals", [waiting])
-
-    def dies(_):
-        raise SystemExit
-
-    monkeypatch.setattr(arrivals, "_insert", dies)
-    with pytest.raises(SystemExit):
-        arrivals.keep_together(*call(acme, report(2)))
-    assert waiting.is_over
-    assert waiting.error is not None
+    together = Together(arrivals.insert)
+    monkeypatch.setattr(arrivals, "_insert_together", together)
+    unstorable = replace(call(acme, report(2))[1], url="\0")
+    _, stored = store_at_once(
+        together, [call(acme, report(1)), (acme.account, unstorable, []), call(acme, report(3)), call(acme, report(1))]
+    )
+    assert [type(one) for one in stored] == [bool, DataError, bool, bool]
+    assert sorted([stored[0], stored[3]]) == [False, True]
+    assert RawEvent.objects.count() == 3  # with the one that went before
 
 
 @pytest.mark.django_db(transaction=True)
 def test_threads_store_together_and_each_learns_its_own(acme, monkeypatch):
-    real, sizes, begin = arrivals._insert, [], threading.Barrier(8)
+    sizes = []
 
     def insert(some):
         sizes.append(len(some))
-        real(some)
+        return arrivals.insert(some)
 
-    monkeypatch.setattr(arrivals, "_insert", insert)
+    together = Together(insert)
+    monkeypatch.setattr(arrivals, "_insert_together", together)
+    first, stored = store_at_once(together, [call(acme, report(number // 2)) for number in range(8)])  # each comes twice
+    assert first
+    assert sum(stored) == 4
+    assert sizes == [1, 8]
+    assert RawEvent.objects.count() == 5
 
-    def store(number):
-        mine = call(acme, report(number // 2))  # each event comes twice
-        begin.wait(10)
+
+def store_at_once(together, calls):
+    """Store all calls in one turn, behind one of its own kind; return what the webhook learns of that, and of these."""
+    behind = world.make("behind")
+    real, begun, go_on = together._work, threading.Event(), threading.Event()
+
+    def work(some):
+        if not begun.is_set():
+            begun.set()
+            assert go_on.wait(10)
+        return real(some)
+
+    def store(one):
         try:
-            return arrivals.keep_together(*mine) is not None
+            return arrivals.keep_together(*one) is not None
+        except DatabaseError as error:
+            return error
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(8) as threads, arrivals._turn:
-        stored = [threads.submit(store, number) for number in range(8)]
-        while len(arrivals._arrivals) < 8:
+    together._work = work
+    with ThreadPoolExecutor(len(calls) + 1) as threads:
+        first = threads.submit(store, call(behind, report(0)))
+        assert begun.wait(10)
+        stored = [threads.submit(store, one) for one in calls]
+        while len(together._waiting) < len(calls):
             pass
-        arrivals._turn.release()
-        try:
-            news = [one.result(10) for one in stored]
-        finally:
-            arrivals._turn.acquire()
-    assert sum(news) == 4
-    assert sizes == [8]
-    assert RawEvent.objects.count() == 4
+        go_on.set()
+        return first.result(10), [one.result(10) for one in stored]
 
 
 def test_every_event_is_followed_by_a_nudge_and_there_are_few(monkeypatch):

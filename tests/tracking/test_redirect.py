@@ -106,6 +106,28 @@ def test_leads_on_even_when_the_hit_cannot_be_stored(acme, client, monkeypatch):
     assert client.get(f"/{link.code}")["Location"] == link.destination
 
 
+def test_visits_that_come_together_are_one_statement_and_each_leads_to_its_own(acme, django_assert_num_queries):
+    ready(acme)
+    first, second = Link.objects.order_by("position")
+
+    def hit(code, *, host="testserver", agent='a "phone"'):
+        return views._Hit(code=code, host=host, method="GET", ip="127.0.0.1", user_agent=agent, signals='{"dnt": "1"}')
+
+    visits = [hit(second.code), hit("BCDFGHJKMN"), hit(first.code, agent="b"), hit(second.code), hit(first.code, host="x")]
+    with django_assert_num_queries(1):
+        found = views._look_up(views._FIND_AND_COUNT, visits)
+    assert [one and one.destination for one in found] == [
+        second.destination,
+        None,
+        first.destination,
+        second.destination,
+        None,
+    ]
+    assert sorted(Click.objects.values_list("code", "user_agent", "signals__dnt")) == sorted(
+        [(second.code, 'a "phone"', "1"), (second.code, 'a "phone"', "1"), (first.code, "b", "1")]
+    )
+
+
 def test_blocks_the_message_whose_link_is_not_allowed(acme):
     acme.run(acme.campaign("Look: https://user:pw@evil.example/"))
     world.work()
