@@ -32,4 +32,5 @@ class Sessionless:
             return self.get_response(request)
         request.resolver_match = found
         answer: HttpResponse = found.func(request, *found.args, **found.kwargs)
+        answer.headers.setdefault("Content-Length", str(len(answer.content)))
         return answer

@@ -3,11 +3,15 @@
 Reads rounds as JSON from standard input and writes what each gave to standard output. A round either goes as fast as
 its connections allow, or starts its requests at fixed instants whatever becomes of the earlier ones: an answer is then
 timed from the instant at which its request was due, so that a server that falls behind cannot hide it.
+
+It stands on the cores of the server that it measures, so it is no general client: requests are bytes before a round
+begins, and of an answer it reads the status and where it ends.
 """
 
 import asyncio
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -16,12 +20,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
-
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
-from yarl import URL
+from typing import cast
+from urllib.parse import urlsplit
 
 from tests.bench.frame import percentile
 from tests.ground import ROOT, GroundFailed
+
+KEPT = 60  # seconds that an unused connection is kept; a server that hangs up first may do so while we ask
 
 
 @dataclass(frozen=True)
@@ -74,21 +79,71 @@ def call(rounds: Sequence[Round], *, seconds: float = 600) -> list[Answers]:
     return [Answers(**each) for each in json.loads(ended.stdout)]
 
 
+class _Connection(asyncio.Protocol):
+    """One connection: a request at a time, and its status; "none" where the server hung up instead."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.used_at = 0.0
+        self.waiter: asyncio.Future[str] | None = None
+        self.got = b""
+
+    async def ask(self, request: bytes) -> str:
+        self.got, self.waiter = b"", asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return await self.waiter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport, self.is_open = cast("asyncio.Transport", transport), True
+
+    def connection_lost(self, _reason: Exception | None) -> None:
+        self.is_open = False
+        self._tell("none")
+
+    def data_received(self, data: bytes) -> None:
+        self.got += data
+        head, end, body = self.got.partition(b"\r\n\r\n")
+        if not end:
+            return
+        if _CHUNKED.search(head):
+            is_whole = body.endswith(b"0\r\n\r\n")
+        else:
+            length = _LENGTH.search(head)
+            is_whole = len(body) >= (int(length[1]) if length else 0)
+        if is_whole:
+            if _CLOSE.search(head):
+                self.is_open = False
+                self.transport.close()
+            self._tell(head[9:12].decode())
+
+    def _tell(self, status: str) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(status)
+
+
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+_CHUNKED = re.compile(rb"(?i)\r\ntransfer-encoding: *chunked")
+_CLOSE = re.compile(rb"(?i)\r\nconnection: *close")
+
+
 class _Caller:
-    def __init__(self, session: ClientSession, each: Round) -> None:
-        self.session = session
+    def __init__(self, each: Round) -> None:
         self.round = each
         with Path(each.path).open() as lines:
-            self.requests = [
-                (method, URL(url, encoded=True), headers, body.encode())
-                for method, url, headers, body in map(json.loads, lines)
-            ]
+            requests = [json.loads(line) for line in lines]
+        self.requests = [_encoded(*request) for request in requests]
+        first = urlsplit(requests[0][1])
+        self.host, self.port = first.hostname, first.port
+        self.free: list[_Connection] = []
+        self.places = asyncio.Semaphore(each.connections)
         self.took: list[float] = []
         self.statuses: Counter[str] = Counter()
 
     async def run(self) -> Answers:
         began, wall = time.perf_counter(), time.time()
         await (self._paced(began) if self.round.rate else self._flat_out(began))
+        for connection in self.free:
+            connection.transport.close()
         return Answers(
             count=len(self.took),
             began=wall,
@@ -122,26 +177,41 @@ class _Caller:
             running.append(asyncio.ensure_future(self._one(request, due)))
         await asyncio.gather(*running)
 
-    async def _one(self, request: tuple[str, URL, dict[str, str], bytes], due: float) -> None:
-        method, url, headers, body = request
+    async def _one(self, request: bytes, due: float) -> None:
         status = "none"
-        with contextlib.suppress(ClientError, TimeoutError):
-            async with self.session.request(method, url, headers=headers, data=body, allow_redirects=False) as answer:
-                await answer.read()
-                status = str(answer.status)
+        async with self.places:
+            with contextlib.suppress(OSError, TimeoutError):
+                connection = await self._connection()
+                async with asyncio.timeout(60):
+                    status = await connection.ask(request)
+                if connection.is_open:
+                    connection.used_at = time.perf_counter()
+                    self.free.append(connection)
         self.took.append(time.perf_counter() - due)
         self.statuses[status] += 1
 
+    async def _connection(self) -> _Connection:
+        while self.free:
+            connection = self.free.pop()
+            if connection.is_open and time.perf_counter() - connection.used_at < KEPT:
+                return connection
+            connection.transport.close()
+        _, opened = await asyncio.get_running_loop().create_connection(_Connection, self.host, self.port)
+        return opened
+
+
+def _encoded(method: str, url: str, headers: dict[str, str], body: str) -> bytes:
+    """Return a request as it goes over the wire."""
+    to, content = urlsplit(url), body.encode()
+    target = to.path + (f"?{to.query}" if to.query else "")
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {to.netloc}", *(f"{name}: {headers[name]}" for name in headers)]
+    if content:
+        lines.append(f"Content-Length: {len(content)}")
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
 
 async def _main(rounds: Sequence[Round]) -> list[Answers]:
-    found = []
-    for each in rounds:
-        connector = TCPConnector(limit=each.connections, keepalive_timeout=1.5)
-        async with ClientSession(
-            connector=connector, cookie_jar=DummyCookieJar(), timeout=ClientTimeout(total=60), auto_decompress=False
-        ) as session:
-            found.append(await _Caller(session, each).run())
-    return found
+    return [await _Caller(each).run() for each in rounds]
 
 
 if __name__ == "__main__":
