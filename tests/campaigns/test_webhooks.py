@@ -118,7 +118,9 @@ def test_threads_store_together_and_each_learns_its_own(acme, monkeypatch):
 
     together = Together(insert)
     monkeypatch.setattr(arrivals, "_insert_together", together)
-    first, stored = store_at_once(together, [call(acme, report(number // 2)) for number in range(8)])  # each comes twice
+    first, stored = store_at_once(
+        together, [call(acme, report(number // 2)) for number in range(8)]
+    )  # each comes twice
     assert first
     assert sum(stored) == 4
     assert sizes == [1, 8]

@@ -113,7 +113,13 @@ def test_visits_that_come_together_are_one_statement_and_each_leads_to_its_own(a
     def hit(code, *, host="testserver", agent='a "phone"'):
         return views._Hit(code=code, host=host, method="GET", ip="127.0.0.1", user_agent=agent, signals='{"dnt": "1"}')
 
-    visits = [hit(second.code), hit("BCDFGHJKMN"), hit(first.code, agent="b"), hit(second.code), hit(first.code, host="x")]
+    visits = [
+        hit(second.code),
+        hit("BCDFGHJKMN"),
+        hit(first.code, agent="b"),
+        hit(second.code),
+        hit(first.code, host="x"),
+    ]
     with django_assert_num_queries(1):
         found = views._look_up(views._FIND_AND_COUNT, visits)
     assert [one and one.destination for one in found] == [
