@@ -14,7 +14,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin sms \
 COPY --from=build /venv /venv
 WORKDIR /app
 # Folder by folder: a file with secrets that lies beside them never gets into the image.
-COPY manage.py ./
+COPY manage.py gunicorn.conf.py ./
 COPY smsplatform smsplatform/
 COPY campaigns campaigns/
 COPY compliance compliance/

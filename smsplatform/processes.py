@@ -73,16 +73,7 @@ PROCESSES: Final[Mapping[str, Process]] = {
         ),
         Process(
             name="web",
-            arguments=(
-                *("-m", "gunicorn", "smsplatform.wsgi", "--bind", "127.0.0.1:{PORT}"),
-                *("--worker-class", "gthread", "--workers", "2", "--threads", "16"),
-                *(
-                    "--keep-alive",
-                    "75",
-                ),  # longer than load balancers keep a connection: who hangs up first may cut a call
-                *("--max-requests", "50000", "--max-requests-jitter", "5000"),
-                *("--graceful-timeout", "15", "--no-control-socket"),
-            ),
+            arguments=("-m", "gunicorn", "smsplatform.wsgi", "--bind", "127.0.0.1:{PORT}"),  # gunicorn.conf.py
             stops=0,
             patience=20,
         ),
