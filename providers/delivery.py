@@ -29,7 +29,7 @@ _IDLE_SECONDS: Final = 25.0  # shorter than any vendor's
 _MOST_BYTES: Final = 64 * 1024
 _TICK: Final = 0.001  # seconds; the event loop's clock is no finer
 _WALL_SLACK: Final = 1.0  # seconds the wall clock may disagree before a request is given back
-_LATE: Final = 0.03  # seconds behind its instant at which a row has missed it; doubled while none is in time
+_LATE: Final = 0.01  # seconds behind its instant at which a row has missed it; doubled while none is in time
 
 
 class Envelope(NamedTuple):

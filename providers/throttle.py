@@ -22,6 +22,8 @@ LOOK_AHEAD_FIRST: Final = (
 FORGOTTEN_AFTER: Final = LOOK_AHEAD_FIRST + 1.0
 # Since when Redis remembers every grant. It is on one node, whatever the number of nodes.
 SINCE: Final = "throttle:since"
+# What lies between grant and post, a claim above all, has so long. It is the same for everybody, so instants stay apart.
+LEAD: Final = 0.02  # seconds
 _SHARE: Final = 0.95  # of the limit
 _BURST: Final = 0.02  # seconds of rate that may be saved up; with what posts are late at most, below the limit
 _IDLE: Final = 60  # seconds after which an unused bucket is forgotten
@@ -64,7 +66,7 @@ return redis.call('GET', KEYS[1])
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Seconds from now at which each of the first rows may be posted, and until the bucket can serve again."""
+    """Seconds from now at which each of the first rows is to be posted, and until the bucket can serve again."""
 
     delays: tuple[float, ...]
     wait: float
@@ -82,7 +84,7 @@ def take(channel: Channel, segments: Sequence[int], *, look_ahead: float = LOOK_
             answer = script(keys=names, args=[look_ahead, _BURST, _IDLE, since + FORGOTTEN_AFTER, *gaps, *segments])
     except redis.Unreachable:
         return Granted(delays=(), wait=UNREACHABLE_WAIT)
-    wait, *delays = (float(value) for value in answer)
+    wait, *delays = (float(value) + LEAD for value in answer)
     return Granted(delays=tuple(delays), wait=wait)
 
 

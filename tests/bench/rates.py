@@ -36,12 +36,13 @@ class Limit:
 
 def exact_over_workers(bench: Bench) -> Figures:
     """Run every case one after the other over the same four workers."""
+    ground.clear()
     bench.ground.start("simulator", "worker-sql", *SENDERS, "beat")
     bench.ground.simulator.ask("DELETE", "/_control/ledger")
     _warm(bench)
     figures: dict[str, float] = {}
     worst = 0.0
-    for case in (_one_account, _account_and_senders, _burst, _frozen_worker, _emptied_redis):
+    for case in (_one_account, _account_and_senders, _beside_another, _burst, _frozen_worker, _emptied_redis):
         limits, more = case(bench)
         for limit in limits:
             bench.say(
@@ -59,6 +60,7 @@ def waiting_costs_nothing(bench: Bench) -> Figures:
     """Count statements and CPU seconds of a minute: idle, and with 50,000 messages on an account of 10 a second."""
     from smsplatform.common.database import execute
 
+    ground.clear()
     execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
     bench.ground.start("simulator", "worker-sql", *SENDERS, "beat")
     seconds = bench.size(60, 15)
@@ -129,6 +131,17 @@ def _account_and_senders(bench: Bench) -> Case:
     _launch(Client(client.slug, client.tenant_id, other.pk, account.pk, client.list_id, client.people), key="2")
     _finish(bench, client, client.people * 2)
     return _limits(bench, client, 120, senders={first.address: 100, second.address: 60}), {}
+
+
+def _beside_another(bench: Bench) -> Case:
+    """Two accounts of 200 and 400 a second, at the same time: the workers are late more often."""
+    slow = _client(bench, "beside", bench.size(2_000, 1_000), rate=200)
+    quick = _client(bench, "quick", slow.people * 2, rate=400)
+    _launch(quick)
+    _launch(slow)
+    for client in (slow, quick):
+        _finish(bench, client, client.people)
+    return _limits(bench, slow, 200) + _limits(bench, quick, 400), {}
 
 
 def _burst(bench: Bench) -> Case:

@@ -26,7 +26,7 @@ FORMER = 0.7  # a rate counts as the former one from this share of it
 
 def _fairness(bench: Bench) -> Figures:
     ground.clear()
-    people = bench.size(1_000_000, 50_000)
+    people = bench.size(1_000_000, 100_000)
     _start(bench)
     bench.say(f"a tenant with {people:,} people launches")
     giant = ground.make_client("giant", people, base_url=bench.ground.simulator.url)

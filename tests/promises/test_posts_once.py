@@ -124,7 +124,7 @@ def test_who_is_late_all_the_time_posts_everything_in_the_end(poster):
         late = envelope(adapter)._replace(post_at=delivery.clock() - 0.2)
         [result] = posted(poster, late, again=lambda segments: asked.append(segments) or [-0.2])
         assert result.outcome is Outcome.ACCEPTED
-        assert 1 < len(asked) < 5
+        assert 1 < len(asked) <= 5  # 10, 20, 40, 80, 160 milliseconds are not enough
 
 
 def test_a_step_of_the_wall_clock_moves_no_date(poster):
