@@ -116,8 +116,9 @@ def test_sees_a_leaked_lock_and_permits_without_owner(scene):
         until=database.now(),
     )  # fmt: skip
     Permit.objects.create(
-        tenant=scene.acme.tenant, brand=scene.acme.brand, number="+12125550000", is_person_capped=False, windows=[]
-    )
+        dispatch_id=database.key(scene.first.run_id, scene.first.recipient_id + PEOPLE),  # of a run there is, for nobody
+        tenant=scene.acme.tenant, brand=scene.acme.brand, number="+12125550000", is_person_capped=False, windows=[],
+    )  # fmt: skip
     assert "locks left" in scene.flaws()
     assert "wrong_permits" in scene.flaws()
 
