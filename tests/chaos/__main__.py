@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -86,12 +87,14 @@ def _notes(outcome: "Outcome") -> str:
 
 
 def _write(outcomes: "list[Outcome]") -> None:
-    keys = (
-        *("dispatches", "accepted", "accepted_twice", "lost", "over_cap", "in_doubt", "most_in_doubt", "of_rate"),
-        *("flaws", "notes"),
-    )
     found = {
-        outcome.name: {key: getattr(outcome, key) for key in keys} | {"seconds": round(outcome.seconds, 1)}
+        outcome.name: {
+            **asdict(outcome.found),
+            "most_in_doubt": outcome.most_in_doubt,
+            "flaws": outcome.flaws,
+            "notes": outcome.notes,
+            "seconds": round(outcome.seconds, 1),
+        }
         for outcome in outcomes
     }
     RESULT.write_text(json.dumps(found, indent=2, default=str) + "\n")
@@ -104,12 +107,13 @@ def _show(console: Console, outcomes: "list[Outcome]", seconds: float) -> None:
     for name in ("dispatches", "accepted", "twice", "lost", "over cap", "in doubt", "peak rate", "seconds", ""):
         table.add_column(name, justify="right")
     for one in outcomes:
+        found = one.found
         table.add_row(
-            one.name, one.what, f"{one.dispatches:,}", f"{one.accepted:,}", str(one.accepted_twice), str(one.lost),
-            str(one.over_cap), f"{one.in_doubt} of ≤ {one.most_in_doubt}", f"{one.of_rate:.0%}", f"{one.seconds:.0f}",
+            one.name, one.what, f"{found.dispatches:,}", f"{found.accepted:,}", str(found.accepted_twice), str(found.lost),
+            str(found.over_cap), f"{found.in_doubt} of ≤ {one.most_in_doubt}", f"{found.of_rate:.0%}", f"{one.seconds:.0f}",
             "[red]✗[/]" if one.flaws else "[green]✓[/]",
         )  # fmt: skip
-    total = sum(one.dispatches for one in outcomes)
+    total = sum(one.found.dispatches for one in outcomes)
     table.add_section()
     table.add_row("all", "", f"{total:,}", *[""] * 6, f"{seconds:.0f}", "")
     console.print(table)

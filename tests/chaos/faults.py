@@ -32,7 +32,8 @@ def restart(name: str, number: int, *, down: float = 0.0) -> None:
     service = _service(name)
     assert service.pid is not None
     os.kill(service.pid, number)
-    wait_for(lambda: not _service(name).is_running, f"the end of {name}", seconds=30, every=0.02)
+    # A process of ours that just begins may start it again before anybody sees it gone.
+    wait_for(lambda: _service(name).pid != service.pid, f"the end of {name}", seconds=30, every=0.02)
     time.sleep(down)
     connection.close()
     embedded.tend()

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import connection
@@ -19,17 +19,11 @@ class Outcome:
 
     name: str
     what: str
-    seconds: float = 0.0
-    dispatches: int = 0
-    accepted: int = 0
-    accepted_twice: int = 0
-    lost: int = 0
-    over_cap: int = 0
-    in_doubt: int = 0
-    most_in_doubt: int = 0
-    of_rate: float = 0.0
-    flaws: list[str] = field(default_factory=list)
-    notes: dict[str, object] = field(default_factory=dict)
+    found: Verdict
+    flaws: list[str]  # of the verdict, those that are new; and of the play
+    most_in_doubt: int
+    notes: dict[str, object]
+    seconds: float
 
 
 def open_(floor: Ground) -> None:
@@ -39,7 +33,6 @@ def open_(floor: Ground) -> None:
 
 def play(floor: Ground, place: Path, one: Scenario, *, short: bool, seed: int, known: set[str]) -> Outcome:
     """Play and audit; a flaw that an earlier scenario left is not told again."""
-    outcome = Outcome(one.name, one.what)
     began = time.monotonic()
     floor.simulator.ask("DELETE", "/_control/ledger")
     people = one.short if short and one.short else one.people
@@ -50,15 +43,18 @@ def play(floor: Ground, place: Path, one: Scenario, *, short: bool, seed: int, k
     except Exception as failure:  # noqa: BLE001 - the other scenarios are played all the same
         with (floor.logs / "chaos.log").open("a") as log:
             log.write(f"{one.name}\n{traceback.format_exc()}\n")
-        outcome.flaws.append(f"{type(failure).__name__}: {failure} (still: {scene.last_seen})")
+        scene.flaws.append(f"{type(failure).__name__}: {failure} (still: {scene.last_seen})")
     connection.close()
-    verdict: Verdict = audit(scene.expected, Witness.ask(floor.simulator))
-    outcome.flaws += [flaw for flaw in verdict.flaws if flaw not in known] + scene.flaws
-    for key in ("dispatches", "accepted", "accepted_twice", "lost", "over_cap", "in_doubt", "of_rate"):
-        setattr(outcome, key, getattr(verdict, key))
-    outcome.most_in_doubt = scene.expected.doubt
-    outcome.notes = scene.notes
-    outcome.seconds = time.monotonic() - began
+    found = audit(scene.expected, Witness.ask(floor.simulator))
+    outcome = Outcome(
+        name=one.name,
+        what=one.what,
+        found=found,
+        flaws=[flaw for flaw in found.flaws if flaw not in known] + scene.flaws,
+        most_in_doubt=scene.expected.doubt,
+        notes=scene.notes,
+        seconds=time.monotonic() - began,
+    )
     _restore(floor, scene)
     return outcome
 
