@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 import structlog
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -108,7 +108,7 @@ def follow(request: HttpRequest, code: str) -> HttpResponse:
     )
     try:
         found = _find_and_count(hit)
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         log.exception("redirect.hit_not_stored")
         [found] = _look_up(_FIND, [hit])
     if found is None:

@@ -19,8 +19,8 @@ class _Ask(Generic[Item, Result]):
     def __init__(self, item: Item) -> None:
         self.item = item
         self.has_turn = False
+        self.is_done = False
         self.result: Result | None = None
-        self.error: BaseException | None = RuntimeError("the thread that did it for all has ended")  # until it is done
         self._told = threading.Lock()
         self._told.acquire()
 
@@ -34,8 +34,9 @@ class _Ask(Generic[Item, Result]):
 class Together(Generic[Item, Result]):
     """Call it from any thread: `work` gets all items that came meanwhile, and gives each its result, in their order.
 
-    Where `work` raises, each item is tried alone, so that one that cannot be done does not take the others with it; its
-    error is raised to the thread that asked. After a turn with company the next one waits for `linger` seconds, for more.
+    Where `work` fails, each thread does its own item alone: one that cannot be done does not take the others with it, nor
+    does a thread whose connection is broken. So `work` may see an item twice. After a turn with company the next one
+    waits for `linger` seconds, for more.
     """
 
     def __init__(self, work: Callable[[Sequence[Item]], Sequence[Result]], *, linger: float = 0.0) -> None:
@@ -55,9 +56,9 @@ class Together(Generic[Item, Result]):
             ask.wait()
         if is_first or ask.has_turn:
             self._take_turn(ask)
-        if ask.error is not None:
-            raise ask.error
-        return cast("Result", ask.result)  # it has one, because it has no error
+        if not ask.is_done:
+            [ask.result] = self._work([item])
+        return cast("Result", ask.result)
 
     def _take_turn(self, own: _Ask[Item, Result]) -> None:
         if self._had_company and self._linger:
@@ -65,7 +66,11 @@ class Together(Generic[Item, Result]):
         with self._door:
             asks, self._waiting = self._waiting, []
         try:
-            self._do(asks)
+            for ask, result in zip(asks, self._work([ask.item for ask in asks]), strict=True):
+                ask.result, ask.is_done = result, True
+        except Exception:
+            if len(asks) == 1:
+                raise
         finally:
             with self._door:
                 self._had_company = len(asks) > 1
@@ -77,16 +82,3 @@ class Together(Generic[Item, Result]):
             for ask in asks:
                 if ask is not own:
                     ask.tell()
-
-    def _do(self, asks: Sequence[_Ask[Item, Result]]) -> None:
-        try:
-            results = self._work([ask.item for ask in asks])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to the one who asked
-            if len(asks) == 1:
-                asks[0].error = error
-                return
-            for ask in asks:
-                self._do([ask])
-            return
-        for ask, result in zip(asks, results, strict=True):
-            ask.result, ask.error = result, None

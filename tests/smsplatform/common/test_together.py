@@ -59,9 +59,9 @@ def test_one_that_cannot_be_done_does_not_take_the_others_with_it():
     assert repr(negative) == repr(ValueError("-2 is negative"))
 
 
-def test_nobody_is_told_done_and_nobody_waits_for_ever_when_the_thread_that_does_it_ends():
+def test_who_waits_does_its_own_when_the_thread_that_does_it_for_all_ends():
     def ends(items):
-        if 2 in items:
+        if len(items) > 1:
             raise SystemExit
         return items
 
@@ -69,8 +69,24 @@ def test_nobody_is_told_done_and_nobody_waits_for_ever_when_the_thread_that_does
     together = Together(lambda items: ends(worker(items)))
     _, leader, other = ask_behind_a_turn(together, worker, [1, 2])
     assert isinstance(leader, SystemExit)
-    assert isinstance(other, RuntimeError)
+    assert other == 4
     assert together(3) == 6
+
+
+def test_a_thread_with_a_broken_connection_breaks_nobody_elses():
+    broken, worker = [], Worker()
+
+    def work(items):
+        done = worker(items)
+        if len(items) > 1:
+            broken.append(threading.get_ident())
+        if threading.get_ident() in broken:
+            raise ConnectionError("broken")
+        return done
+
+    zero, leader, two, three = ask_behind_a_turn(Together(work), worker, [1, 2, 3])
+    assert isinstance(leader, ConnectionError)
+    assert (zero, two, three) == (0, 4, 6)
 
 
 def test_after_company_the_next_turn_waits_for_more(monkeypatch):
