@@ -17,8 +17,8 @@ from tests.promises import sound
 TAKEN = (State.ACCEPTED, State.DELIVERED, State.UNDELIVERED)
 # Of a limit, in any second: the throttle keeps it; but the simulator too is late on a busy machine, and counts then what
 # arrived before together with what arrives now.
-_MOST_OF_RATE = 1.2
-_EXTRA = 4  # posts; a tenth of a second more or less at small rates
+_MOST_OF_RATE = 1.1
+_EXTRA = 3  # posts; a tenth of a second more or less at small rates
 _CLOCKS = timedelta(seconds=MOST_CLOCK_DIFFERENCE + 5)
 
 
