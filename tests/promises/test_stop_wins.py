@@ -5,7 +5,7 @@ import time
 import pytest
 
 from campaigns import notifications, pipeline, receipts, replies, sending
-from campaigns.models import Dispatch, RawEvent, Reply
+from campaigns.models import Attempt, Dispatch, RawEvent, Reply
 from campaigns.states import State
 from compliance import suppression
 from compliance.models import Permit, Suppression
@@ -354,8 +354,6 @@ def test_a_stop_that_is_stored_while_the_claim_commits_stops_everything_after_it
 
 
 def _claimed_at(run, number):
-    from campaigns.models import Attempt
-
     dispatch = Dispatch.objects.of_run(run.pk).get(number=number)
     return Attempt.objects.filter(dispatch_id=dispatch.pk).latest("flight").claimed_at.timestamp()
 
@@ -381,7 +379,9 @@ def test_the_gate_is_asked_for_each_account_and_slice(acme, monkeypatch):
 
     monkeypatch.setattr(pipeline, "judge_ready", counting)
     world.work()
-    assert asked == [True, True, True]
+    claims = Attempt.objects.values("claim").distinct().count()
+    assert claims >= 3
+    assert asked == [True] * claims
 
 
 def test_events_wait_in_postgres_for_whoever_applies_them(acme):
