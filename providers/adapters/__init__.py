@@ -1,6 +1,6 @@
 """The adapters, found by being in this folder.
 
-`ADAPTERS` maps each slug to its class. A file that fails to import, a second adapter with the same
+`ADAPTERS` maps each slug to its class; files named `base…` are what adapters stand on. A file that fails to import, a second adapter with the same
 slug, or a file without an adapter is an error at start-up, never a provider silently absent.
 """
 
@@ -30,7 +30,7 @@ def get(slug: str) -> type[Adapter]:
 
 def _discover() -> Mapping[str, type[Adapter]]:
     found: dict[str, type[Adapter]] = {}
-    for name in sorted(each.name for each in iter_modules(__path__) if each.name != "base"):
+    for name in sorted(each.name for each in iter_modules(__path__) if not each.name.startswith("base")):
         module = import_module(f"{__name__}.{name}")
         defined = list(_defined_in(module))
         if len(defined) != 1:

@@ -7,6 +7,7 @@ bytes: they never raise, and what they return can be stored in Postgres.
 """
 
 import enum
+import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+from urllib.parse import parse_qsl, urlsplit
 
 
 class Outcome(enum.StrEnum):
@@ -46,8 +49,8 @@ class HttpCall:
     """The one HTTP request that submits a message."""
 
     method: str
-    url: str
-    headers: Mapping[str, str] = field(repr=False)  # they carry the credentials
+    url: str = field(repr=False)  # any of the three may carry the credentials
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
 
@@ -60,6 +63,42 @@ class HttpReply:
     body: bytes
 
 
+class MailStage(enum.StrEnum):
+    """How far an SMTP conversation came; what was refused or lost is this step."""
+
+    CONNECT = "connect"  # to the server's greeting, with TLS
+    LOGIN = "login"
+    SENDER = "sender"
+    RECIPIENT = "recipient"
+    DATA = "data"  # up to the message's final dot: nothing is taken yet
+    DOT = "dot"  # after it: only the server's answer tells
+
+
+@dataclass(frozen=True, slots=True)
+class MailCall:
+    """The one SMTP transaction that submits a message. `url` is smtp://host:port or smtps://host:port.
+
+    On smtp:// the connection is encrypted by STARTTLS before anything is said, unless `plain`.
+    """
+
+    url: str
+    sender: str
+    recipient: str
+    body: bytes = field(repr=False)  # RFC 5322
+    user: str = ""
+    password: str = field(default="", repr=False)
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailReply:
+    """The server's last answer; `code` 0: there was none, the connection was lost or time ran out."""
+
+    stage: MailStage
+    code: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A submit call's meaning. `retry_after` in seconds, where the vendor names one."""
@@ -70,6 +109,30 @@ class Result:
     detail: str = ""
     retry_after: float | None = None
     opted_out: bool = False  # the vendor says that this person has opted out from this sender
+    parts: int = 1  # how many delivery reports this message will have: one per part, at some vendors
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A flight of which nobody knows whether it was taken. `since` is the instant of its claim."""
+
+    reference: str
+    to: str
+    sender: str
+    text: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A message that the vendor has, and that may be the one asked for.
+
+    Proof is a `reference` of ours. Without one, it is a candidate: same person, same text.
+    """
+
+    provider_id: str
+    reference: str = ""
+    created_at: datetime | None = None
 
 
 class ReceiptStatus(enum.StrEnum):
@@ -98,6 +161,16 @@ class Receipt:
     detail: str = ""
     occurred_at: datetime | None = None
     opted_out: bool = False  # the vendor says that this person has opted out from this sender
+    part: str = ""  # which part of a long text this is about, where the vendor reports on each
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the pieces in which a long message comes in. `whole` is equal for all of them."""
+
+    whole: str
+    number: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +184,19 @@ class Inbound:
     provider_id: str = ""
     media: Sequence[str] = ()
     answered_as: str = ""  # "stop", "start" or "help" where the vendor itself has answered it
+    part: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """The vendor says that a person has opted out: from our number `sender`, or from the whole account."""
+
+    key: str
+    number: str
+    sender: str = ""
+
+
+Event = Receipt | Inbound | OptOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +225,10 @@ class MalformedEvent(ValueError):
     """The webhook is not in the vendor's dialect; `str()` names the field and the problem."""
 
 
+class Unreadable(ValueError):
+    """The answer to a look-up is not in the vendor's dialect, or an error; `str()` says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """A vendor's defaults for an account.
@@ -151,13 +241,33 @@ class Limits:
     timeout: float
 
 
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """Options of an adapter that has none."""
+
+
+class InvalidOption(ValueError):
+    """An account's option cannot be used; `str()` names it, the problem and the remedy."""
+
+
+class Split(enum.Enum):
+    """What a batch's answer can mean besides results: all of it is proven not taken, because of some of it."""
+
+    SPLIT = enum.auto()
+
+
+SPLIT: Final = Split.SPLIT
+
+
 @dataclass(frozen=True)
 class Adapter:
     """One provider account's dialect. Subclasses set the class variables and override the methods.
 
     `credentials` is an instance of the subclass's `Credentials`: a frozen dataclass of text fields,
     whose secrets are the fields with `repr=False`; form, API schema, encryption and log redaction
-    derive from it. `base_url` left empty means the vendor's own.
+    derive from it. `options` is the same for what is no secret: texts with defaults, which an account
+    may set otherwise; a wrong one raises InvalidOption from `__post_init__`. `base_url` left empty
+    means the vendor's own; `{name}` in it stands for an option.
     """
 
     slug: ClassVar[str]
@@ -165,15 +275,32 @@ class Adapter:
     default_base_url: ClassVar[str]
     limits: ClassVar[Limits]
     Credentials: ClassVar[type[Any]]
+    Options: ClassVar[type[Any]] = NoOptions
+    # Segments per second of a sender of each kind, as the vendor states them for a new account.
+    sender_rates: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    # "sms" or "email": what the platform may use it for. One never stands in for the other.
+    channel: ClassVar[str] = "sms"
 
     credentials: Any = field(repr=False)
     base_url: str = ""
+    options: Any = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.credentials, self.Credentials):
             raise TypeError(f"{type(self).__qualname__} needs its own Credentials")
         # The dataclass is frozen for its users; this is still its birth.
-        object.__setattr__(self, "base_url", (self.base_url or self.default_base_url).rstrip("/"))
+        object.__setattr__(self, "options", self.Options() if self.options is None else self.options)
+        if not isinstance(self.options, self.Options):
+            raise TypeError(f"{type(self).__qualname__} needs its own Options")
+        address = self.base_url or self.default_base_url
+        for each in fields(self.options):
+            address = address.replace(f"{{{each.name}}}", getattr(self.options, each.name))
+        object.__setattr__(self, "base_url", address.rstrip("/"))
+
+    @property
+    def batch_size(self) -> int:
+        """Return how many messages may share a request; 1: none do."""
+        return 1
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -188,20 +315,46 @@ class Adapter:
             words = words.replace(secret, "***")
         return words[:500]
 
-    def call(self, message: Message) -> HttpCall:
+    def call(self, message: Message) -> HttpCall | MailCall:
         """Return the request that submits the message."""
         raise NotImplementedError
 
-    def read(self, message: Message, reply: HttpReply) -> Result:
-        """Return what the answer means; never raises, whatever the body."""
+    def read(self, message: Message, reply: Any) -> Result:
+        """Return what the answer means; never raises, whatever the body.
+
+        The reply is an HttpReply, or a MailReply where `call` made a MailCall.
+        """
         raise NotImplementedError
+
+    def call_batch(self, messages: Sequence[Message]) -> HttpCall:
+        """Return the request that submits up to `batch_size` messages of one sender."""
+        raise NotImplementedError
+
+    def read_batch(self, messages: Sequence[Message], reply: HttpReply) -> Sequence[Result] | Split:
+        """Return what the answer means for each message; SPLIT: none was taken, smaller batches may be."""
+        raise NotImplementedError
+
+    def look_up(self, question: Question) -> HttpCall | None:  # noqa: ARG002 - some can
+        """Return the request that asks whether the vendor has a message; None: it cannot be asked."""
+        return None
+
+    def found(self, question: Question, reply: HttpReply) -> list[Finding]:
+        """Return the messages that may be the one asked for; raises Unreadable where the answer is none.
+
+        An empty list proves nothing: vendors list late.
+        """
+        raise NotImplementedError
+
+    def check(self) -> HttpCall | None:
+        """Return a request that shows whether the credentials work, and sends nothing; None: there is none."""
+        return None
 
     def verify(self, request: WebhookRequest) -> bool:
         """Return whether the request really comes from the vendor."""
         raise NotImplementedError
 
-    def parse(self, request: WebhookRequest) -> list[Receipt | Inbound]:
-        """Return the events of a verified request; raises MalformedEvent."""
+    def parse(self, request: WebhookRequest) -> Sequence[Event]:
+        """Return the events of a verified request, none where it tells nothing of ours; raises MalformedEvent."""
         raise NotImplementedError
 
     def answer(self, request: WebhookRequest) -> WebhookAnswer:  # noqa: ARG002 - some need it
@@ -211,6 +364,8 @@ class Adapter:
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+_ID = re.compile(r"[!-~]+")
+_SHORTEST_NUMBER: Final = 8  # digits of a full number; short codes have fewer
 
 
 def storable(text: object, *, limit: int = 500) -> str:
@@ -240,3 +395,55 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return max(0.0, wait.total_seconds())
+
+
+def digits(number: str) -> str:
+    """Return an E.164 number as vendors spell it that want no plus."""
+    return number.removeprefix("+")
+
+
+def e164(number: object) -> str:
+    """Return a vendor's spelling of a full number as E.164; what is no number (a short code, a name) as it is."""
+    text = storable(number, limit=40).strip()
+    bare = text.removeprefix("+")
+    is_full = bare.isascii() and bare.isdigit() and len(bare) >= _SHORTEST_NUMBER
+    return f"+{bare}" if is_full else text
+
+
+def is_id(value: object, *, limit: int = 64) -> bool:
+    """Return whether a value can be a vendor's id of a message: short, printable, without spaces."""
+    return isinstance(value, str) and 0 < len(value) <= limit and value.isascii() and _ID.fullmatch(value) is not None
+
+
+def query_value(url: str, name: str) -> str:
+    """Return a parameter of a webhook's URL, like the `ref` that our status URLs carry; raises ValueError."""
+    return storable(dict(parse_qsl(urlsplit(url).query, max_num_fields=500)).get(name, ""))
+
+
+def form_fields(request: WebhookRequest) -> dict[str, str]:
+    """Return the first value of each field of a form post, or of the query where there is no body.
+
+    Raises ValueError for what is no form.
+    """
+    text = request.body.decode("utf-8", "replace") if request.body else urlsplit(request.url).query
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=500):
+        found.setdefault(name, storable(value, limit=10_000))
+    return found
+
+
+def instant(value: object) -> datetime | None:
+    """Return an ISO 8601 instant with its offset, or None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def same_secret(given: str, expected: str) -> bool:
+    """Return whether a secret that came is ours; takes as long for a wrong one. An empty one is never right."""
+    ours = expected.encode("utf-8", "replace")
+    return bool(ours) and hmac.compare_digest(given.encode("utf-8", "replace"), ours)

@@ -8,7 +8,8 @@ from typing import Final
 from uuid import uuid4
 
 from providers.simulator.accounts import Account
-from providers.simulator.dialects import Event, Post
+from providers.simulator.dialects import BY_NAME, DEFAULT
+from providers.simulator.dialects.base import Dialect, Event, Post
 from providers.simulator.ledger import Ledger
 from providers.simulator.script import Receipts
 from providers.simulator.webhooks import Webhooks
@@ -27,7 +28,7 @@ class Aftermath:
     def follow(self, account: Account, post: Post, message_id: str, at: float) -> None:
         """Plan what follows this acceptance."""
         receipts = account.script.receipts
-        if receipts is not None and post.status_url:
+        if receipts is not None and (post.status_url or account.script.status_url):
             self._report(account, receipts, post, message_id, at)
         stops = account.script.stops
         if not stops.share and not stops.numbers:
@@ -42,7 +43,7 @@ class Aftermath:
     def inbound(self, account: Account, number: str, sender: str, text: str) -> str:
         """Post a person's message now; returns its id. STOP and START are entered in the ledger."""
         now = time.time()
-        event = Event(f"{_prefix(account)}{uuid4().hex}", account.name, number, sender, now, text=text)
+        event = Event(_dialect(account).inbound_id(uuid4().hex), account.name, number, sender, now, text=text)
         word = text.strip().upper()
         answered: Callable[[float], None] | None = None
         if word in _STOP_WORDS:
@@ -86,7 +87,8 @@ class Aftermath:
             code=code,
             reference=post.reference,
         )
-        self._webhooks.post(account, post.status_url, event, None)
+        for told in _dialect(account).events(event, post.segments):
+            self._webhooks.post(account, post.status_url or account.script.status_url, told, None)
 
     def _later(self, delay: float, act: Callable[[], object]) -> None:
         if delay > 0:
@@ -95,5 +97,5 @@ class Aftermath:
             act()
 
 
-def _prefix(account: Account) -> str:
-    return "SM" if account.dialect == "twilio" else "i"
+def _dialect(account: Account) -> Dialect:
+    return BY_NAME[account.dialect or DEFAULT]

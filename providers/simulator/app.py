@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from providers.simulator.control import Control
+from providers.simulator.dialects import BY_NAME
 from providers.simulator.reading import InvalidField
 from providers.simulator.script import Script, read_script
 from providers.simulator.server import Simulator
@@ -33,8 +34,15 @@ def build(
     # Routes are tried in order, so the ones that carry the load stand first.
     app.add_routes(
         [
-            web.post("/2010-04-01/Accounts/{sid}/Messages.json", simulator.twilio),
-            web.post("/v1/messages", simulator.own),
+            *(
+                web.route(method, path, handler)
+                for dialect in BY_NAME.values()
+                for handler, routes in (
+                    (simulator.posting(dialect), dialect.posts),
+                    (simulator.looking_up(dialect), dialect.look_ups),
+                )
+                for method, path in routes
+            ),
             *Control(simulator).routes(),
         ]
     )

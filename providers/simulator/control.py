@@ -10,8 +10,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from providers.simulator.accounts import Account
-from providers.simulator.dialects import BY_NAME
-from providers.simulator.ledger import Entry
+from providers.simulator.dialects import DEFAULT
+from providers.simulator.dialects.base import Entry
 from providers.simulator.page import render
 from providers.simulator.reading import Fields, InvalidField
 from providers.simulator.script import read_script
@@ -22,7 +22,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
-    """The routes under /_control, the front page, and the vendors' look-ups."""
+    """The routes under /_control, and the front page."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -43,8 +43,6 @@ class Control:
             ("GET", "/_control/ledger/stops", self.stops),
             ("GET", "/_control/rates", self.rates),
             ("POST", "/_control/inbound", self.inbound),
-            ("GET", "/v1/messages", self.look_up),
-            ("GET", "/2010-04-01/Accounts/{sid}/Messages.json", self.list_form),
         ]
         # Not a middleware: that would stand in the way of every message too.
         return [web.route(method, path, _refusing(handler)) for method, path, handler in routes]
@@ -126,37 +124,8 @@ class Control:
             raise InvalidField("account", f"the script of {name} has no inbound_url")
         if not account.secret:
             raise InvalidField("account", f"the script of {name} has no secret to sign with")
-        account.dialect = account.dialect or _guess(name)
+        account.dialect = account.dialect or DEFAULT
         return web.json_response({"id": self._simulator.aftermath.inbound(account, number, sender, text)}, status=202)
-
-    async def look_up(self, request: web.Request) -> web.Response:
-        """GET /v1/messages?reference=…: what our own dialect knows of a reference."""
-        token = request.headers.get("Authorization", "").partition(" ")[2]
-        reference = request.query.get("reference", "")
-        if not token or not reference:
-            raise InvalidField("reference" if token else "Authorization", "missing")
-        found = self._simulator.ledger.find(account=token, reference=reference)
-        return web.json_response({"messages": [_message(entry) for _, entry in found]})
-
-    async def list_form(self, request: web.Request) -> web.Response:
-        """GET …/Messages.json?To=…&From=…: as Twilio lists, without any reference."""
-        found = self._simulator.ledger.find(
-            account=request.match_info["sid"],
-            to=request.query.get("To", ""),
-            sender=request.query.get("From", ""),
-        )
-        listed = [
-            {
-                "sid": entry.id,
-                "to": entry.to,
-                "from": entry.sender,
-                "status": "sent",
-                "num_segments": str(entry.segments),
-                "date_created": time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(entry.at)),
-            }
-            for _, entry in islice(found, _PAGE_LIMIT)
-        ]
-        return web.json_response({"messages": listed, "next_page_uri": None})
 
     def _summary(self) -> dict[str, Any]:
         webhooks = self._simulator.webhooks
@@ -195,10 +164,6 @@ def _number(query: Mapping[str, str], name: str, default: int, *, highest: int =
     if not given.isascii() or not given.isdigit() or not int(given[:20]) <= highest:
         raise InvalidField(name, f"must be a whole number up to {highest}")
     return int(given)
-
-
-def _guess(account: str) -> str:
-    return "twilio" if account.startswith("AC") else BY_NAME["simulator"].name
 
 
 def _described(account: Account) -> dict[str, Any]:

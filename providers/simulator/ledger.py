@@ -11,25 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final
 
-from providers.simulator.dialects import Post
+from providers.simulator.dialects.base import Entry, Post
 from providers.simulator.rates import Rates
 
 _DISPATCH: Final = 32
 _SHOWN: Final = 1_000
-
-
-class Entry(NamedTuple):
-    """One acceptance."""
-
-    at: float
-    account: str
-    id: str
-    reference: str
-    to: str
-    sender: str
-    segments: int
 
 
 @dataclass(slots=True)
@@ -127,9 +115,9 @@ class Ledger:
 
     def accept(self, post: Post, message_id: str, at: float) -> None:
         """Enter an acceptance."""
-        entry = Entry(at, post.account, message_id, post.reference, post.to, post.sender, post.segments)
-        self._enter(entry, post.text)
-        self._write({"accepted": entry, "text": post.text} if self._after_stop(entry) else entry)
+        entry = Entry(at, post.account, message_id, post.reference, post.to, post.sender, post.segments, post.text)
+        self._enter(entry)
+        self._write(entry)
 
     def stop(self, number: str, sender: str, at: float) -> Stop:
         """Enter a STOP that is about to be sent; of several, the first counts."""
@@ -228,7 +216,7 @@ class Ledger:
             for key, rows in list(index.more.items())[:_SHOWN]
         ]
 
-    def _enter(self, entry: Entry, text: str) -> None:
+    def _enter(self, entry: Entry) -> None:
         row = len(self.entries)
         self.entries.append(entry)
         if entry.reference:
@@ -238,7 +226,6 @@ class Ledger:
             self.after_stop.append(
                 {
                     **entry._asdict(),
-                    "text": text,
                     "stop_answered_at": stop.answered_at,
                     "same_sender": stop.sender == entry.sender,
                 }
@@ -258,9 +245,7 @@ class Ledger:
 
     def _replay(self, line: Any) -> None:
         if isinstance(line, list):
-            self._replay_acceptance(Entry(*line), "")
-        elif "accepted" in line:
-            self._replay_acceptance(Entry(*line["accepted"]), line["text"])
+            self._replay_acceptance(Entry(*line))
         elif "doubt" in line:
             self._doubts[line["doubt"][0]] = line["doubt"][1]
         elif "stop" in line:
@@ -272,8 +257,8 @@ class Ledger:
         elif "start" in line:
             self.start(*line["start"])
 
-    def _replay_acceptance(self, entry: Entry, text: str) -> None:
-        self._enter(entry, text)
+    def _replay_acceptance(self, entry: Entry) -> None:
+        self._enter(entry)
         counts = self.count(entry.account)
         counts.posts += 1
         counts.accepted += 1

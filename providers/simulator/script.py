@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+from providers.simulator.dialects import BY_NAME
 from providers.simulator.reading import Fields, InvalidField, number
 
-DIALECTS: Final = frozenset({"", "simulator", "twilio"})
+DIALECTS: Final = frozenset({"", *BY_NAME})
 # The faults; the first set takes the message, the second never does, the third can do either.
 TAKING: Final = frozenset({"accept_then_drop", "slow", "garbled"})
 REFUSING: Final = frozenset({"reset_before_read", "reset_after_read", "rate_limited"})
@@ -130,6 +131,7 @@ class Script:
     receipts: Receipts | None = Receipts()
     stops: Stops = Stops()
     inbound_url: str = ""
+    status_url: str = ""  # for vendors that are told it once, and not with every message
     webhooks: WebhookHabits = WebhookHabits()
 
 
@@ -149,6 +151,7 @@ def read_script(value: object) -> Script:
         receipts=_receipts(given, off=receipts_off),
         stops=_stops(given),
         inbound_url=given.url("inbound_url"),
+        status_url=given.url("status_url"),
         webhooks=_webhooks(given),
     )
     given.done()

@@ -5,13 +5,12 @@ aftermath) → latency → answer, or the fault that hides it.
 """
 
 import asyncio
-import base64
-import binascii
 import os
 import socket
 import struct
 import time
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,15 +18,7 @@ from aiohttp import web
 
 from providers.simulator.accounts import Account, Accounts
 from providers.simulator.aftermath import Aftermath
-from providers.simulator.dialects import (
-    JSON_HEADERS,
-    OWN,
-    TWILIO,
-    Answer,
-    BadPost,
-    Dialect,
-    Post,
-)
+from providers.simulator.dialects.base import JSON_HEADERS, Answer, BadPost, Dialect, Post, Received
 from providers.simulator.ledger import Counts, Ledger
 from providers.simulator.script import Rule
 from providers.simulator.webhooks import Webhooks
@@ -66,56 +57,67 @@ class Simulator:
         await self.webhooks.close()
         self.ledger.close()
 
-    async def own(self, request: web.Request) -> web.Response:
-        """POST /v1/messages."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            return _response(OWN.refused("unauthorized"))
-        return await self._post(request, OWN, token, token)
+    def posting(self, dialect: Dialect) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Return the handler of posts in a dialect."""
 
-    async def twilio(self, request: web.Request) -> web.Response:
-        """POST /2010-04-01/Accounts/{sid}/Messages.json."""
-        user, password = _basic(request.headers.get("Authorization", ""))
-        account = request.match_info["sid"]
-        if not user or not password:
-            return _response(TWILIO.refused("unauthorized"))
-        return await self._post(request, TWILIO, account, password)
+        async def handle(request: web.Request) -> web.Response:
+            given = _received(request)
+            caller = dialect.caller(given)
+            if caller is None:
+                return _response(dialect.refused("unauthorized"))
+            return await self._post(request, dialect, given, *caller)
 
-    async def _post(self, request: web.Request, dialect: Dialect, name: str, password: str) -> web.Response:
+        return handle
+
+    def looking_up(self, dialect: Dialect) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Return the handler of a dialect's questions what became of messages."""
+
+        async def handle(request: web.Request) -> web.Response:
+            given = replace(_received(request), body=await request.read())
+            caller = dialect.caller(given)
+            if caller is None:
+                return _response(dialect.refused("unauthorized"))
+            return _response(dialect.looked_up(caller[0], given, self.ledger.find))
+
+        return handle
+
+    async def _post(
+        self, request: web.Request, dialect: Dialect, given: Received, name: str, password: str
+    ) -> web.Response:
         account = self.accounts.get(name)
         counts = self.ledger.count(name)
         counts.posts += 1
         if account.early and account.fault(account.early) is not None:
             counts.faults["reset_before_read"] += 1
             return _reset(request)
-        body = await request.read()
         try:
-            post = dialect.read(name, password, body)
+            posts = dialect.read(name, password, replace(given, body=await request.read()))
         except BadPost as problem:
             counts.refused["invalid_request"] += 1
             return _response(dialect.refused("invalid_request", detail=str(problem)))
         account.dialect = account.dialect or dialect.name
-        account.secret = account.secret or password
+        account.secret = account.secret or posts[0].secret
         now = time.time()
-        self.ledger.posted(post, now)
-        fault = account.fault(account.late, post.to) if account.late else None
+        for post in posts:
+            self.ledger.posted(post, now)
+        fault = account.fault(account.late, posts[0].to) if account.late else None
         if fault is not None and not fault.takes:
-            self._rate(post, now, accepted=False)
-            return await self._refuse_by_fault(request, account, dialect, post, counts, fault)
-        refusal = self._refusal(account, post, password)
+            self._rate(posts, now, accepted=False)
+            return await self._refuse_by_fault(request, account, dialect, posts, counts, fault)
+        refusal = next(filter(None, (self._refusal(account, post) for post in posts)), None)
         if refusal is not None:
             meaning, wait = refusal
             counts.refused[meaning] += 1
-            self._rate(post, now, accepted=False)
+            self._rate(posts, now, accepted=False)
             await asyncio.sleep(_latency(account))
             return _response(dialect.refused(meaning, wait=wait))
-        message_id = self._take(account, dialect, post, counts, now)
+        ids = [self._take(account, dialect, post, counts, now) for post in posts]
         if fault is not None:
-            return await self._hide(request, account, dialect, post, counts, fault, message_id)
-        await self._wait(request, post, _latency(account))
-        return _response(dialect.accepted(post, message_id))
+            return await self._hide(request, account, dialect, posts, counts, fault, ids)
+        await self._wait(request, posts, _latency(account))
+        return _response(dialect.accepted(posts, ids))
 
-    async def _wait(self, request: web.Request, post: Post, seconds: float) -> None:
+    async def _wait(self, request: web.Request, posts: Sequence[Post], seconds: float) -> None:
         """Let the poster of a message that is taken wait; if they leave, they are in doubt."""
         if seconds <= 0:
             return
@@ -123,12 +125,16 @@ class Simulator:
         while (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(left, _GLANCE))
             if request.transport is None:
-                self.ledger.doubt(post, time.time())
+                self._doubt(posts)
                 return
 
-    def _refusal(self, account: Account, post: Post, password: str) -> tuple[str, float] | None:
+    def _doubt(self, posts: Sequence[Post]) -> None:
+        for post in posts:
+            self.ledger.doubt(post, time.time())
+
+    def _refusal(self, account: Account, post: Post) -> tuple[str, float] | None:
         script = account.script
-        if script.password and password != script.password:
+        if script.password and post.secret != script.password:
             return "unauthorized", 0.0
         if script.rate_limit is not None:
             wait = account.wait_for_rate(post.sender, post.segments)
@@ -146,63 +152,68 @@ class Simulator:
         message_id = f"{dialect.id_prefix}{self.run}{self.taken:016x}"
         counts.accepted += 1
         self.ledger.accept(post, message_id, now)
-        self._rate(post, now, accepted=True)
+        self._rate([post], now, accepted=True)
         self.aftermath.follow(account, post, message_id, now)
         return message_id
 
-    def _rate(self, post: Post, now: float, *, accepted: bool) -> None:
-        self.ledger.rates.add(post.account, post.sender, now, accepted=accepted, segments=post.segments)
+    def _rate(self, posts: Sequence[Post], now: float, *, accepted: bool) -> None:
+        for post in posts:
+            self.ledger.rates.add(post.account, post.sender, now, accepted=accepted, segments=post.segments)
 
     async def _refuse_by_fault(
         self,
         request: web.Request,
         account: Account,
         dialect: Dialect,
-        post: Post,
+        posts: Sequence[Post],
         counts: Counts,
         fault: Rule,
     ) -> web.Response:
         """Answer a post that is not taken."""
         counts.faults[fault.fault] += 1
         if fault.fault == "reset_after_read":
-            self.ledger.doubt(post, time.time())
+            self._doubt(posts)
             return _reset(request)
         await asyncio.sleep(_latency(account))
         if fault.fault in {"rate_limited", "unauthorized"}:
             return _response(dialect.refused(fault.fault, wait=1.0 * (fault.fault == "rate_limited")))
-        return self._broken(dialect, post, fault)
+        return self._broken(dialect, posts, fault)
 
     async def _hide(
         self,
         request: web.Request,
         account: Account,
         dialect: Dialect,
-        post: Post,
+        posts: Sequence[Post],
         counts: Counts,
         fault: Rule,
-        message_id: str,
+        ids: Sequence[str],
     ) -> web.Response:
         """Keep quiet, or late, or garbled, about a message that is taken."""
         counts.faults[fault.fault] += 1
         if fault.fault == "accept_then_drop":
-            self.ledger.doubt(post, time.time())
+            self._doubt(posts)
             return _reset(request)
         if fault.fault == "slow":
-            await self._wait(request, post, fault.seconds)
-            return _response(dialect.accepted(post, message_id))
+            await self._wait(request, posts, fault.seconds)
+            return _response(dialect.accepted(posts, ids))
         await asyncio.sleep(_latency(account))
         if fault.fault == "garbled":
-            self.ledger.doubt(post, time.time())
+            self._doubt(posts)
             return web.Response(status=201, body=b'{"status":"acc', headers=JSON_HEADERS)
-        return self._broken(dialect, post, fault)
+        return self._broken(dialect, posts, fault)
 
-    def _broken(self, dialect: Dialect, post: Post, fault: Rule) -> web.Response:
-        self.ledger.doubt(post, time.time())
+    def _broken(self, dialect: Dialect, posts: Sequence[Post], fault: Rule) -> web.Response:
+        self._doubt(posts)
         if fault.fault == "error":
             return _response(dialect.broken(fault.status))
         if fault.fault == "redirect":
             return web.Response(status=307, headers={"Location": "https://elsewhere.invalid/"})
         return web.Response(status=fault.status, body=_PAGE, headers=_HTML)
+
+
+def _received(request: web.Request) -> Received:
+    return Received(request.method, request.rel_url, request.match_info, request.headers)
 
 
 def _latency(account: Account) -> float:
@@ -223,14 +234,3 @@ def _reset(request: web.Request) -> web.Response:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     return web.Response(status=500)
-
-
-def _basic(header: str) -> tuple[str, str]:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return "", ""
-    return user, password

@@ -10,7 +10,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, T
 from yarl import URL
 
 from providers.simulator.accounts import Account
-from providers.simulator.dialects import BY_NAME, Event
+from providers.simulator.dialects import BY_NAME, DEFAULT
+from providers.simulator.dialects.base import Event
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
@@ -85,7 +86,7 @@ class Webhooks:
         self.tally.events += 1
         delivery = Delivery(account, url, [event], answered)
         habits = account.script.webhooks
-        if habits.batch == 1 or account.dialect != "simulator" or answered is not None:
+        if habits.batch == 1 or answered is not None or not BY_NAME[account.dialect or DEFAULT].gathers:
             self._queue.put_nowait(delivery)
             return
         # Callbacks differ only in their query (the reference, which stands in the event too).
@@ -125,13 +126,13 @@ class Webhooks:
         habits = account.script.webhooks
         delivery.until = delivery.until or time.monotonic() + habits.retry_for
         delivery.posted += 1
-        dialect = BY_NAME[account.dialect or "simulator"]
-        headers, body = dialect.webhook(delivery.url, account.secret, delivery.events)
+        hook = BY_NAME[account.dialect or DEFAULT].hook(delivery.url, account.secret, delivery.events)
         try:
-            async with self._session.post(
-                URL(delivery.url, encoded=True),
-                data=body,
-                headers=headers,
+            async with self._session.request(
+                hook.method,
+                URL(hook.url, encoded=True),
+                data=hook.body or None,
+                headers=hook.headers,
                 allow_redirects=False,
                 timeout=ClientTimeout(total=habits.timeout),
             ) as answer:

@@ -1,7 +1,8 @@
 """What holds for every adapter in the folder, unasked: reading and verifying never go wrong."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -9,13 +10,22 @@ from hypothesis import strategies as st
 
 from providers import adapters
 from providers.adapters.base import (
+    SPLIT,
     Adapter,
+    Finding,
+    HttpCall,
     HttpReply,
     Inbound,
+    MailCall,
+    MailReply,
+    MailStage,
     MalformedEvent,
     Message,
+    OptOut,
     Outcome,
+    Question,
     Receipt,
+    Unreadable,
     WebhookRequest,
 )
 
@@ -28,6 +38,7 @@ MESSAGE = Message(
     status_url="https://sms.example/hooks/7/status?ref=1",
     valid_for=60,
 )
+QUESTION = Question(MESSAGE.reference, MESSAGE.to, MESSAGE.sender, MESSAGE.text, datetime(2026, 11, 21, tzinfo=UTC))
 PAGES = [
     b"",
     b"<html><body>429 Too Many Requests</body></html>",
@@ -55,6 +66,9 @@ def ours(slug):
 
 ADAPTERS = {slug: ours(slug) for slug in adapters.ADAPTERS}
 every_adapter = pytest.mark.parametrize("slug", sorted(ADAPTERS))
+MAILS = {slug for slug, (adapter, _) in ADAPTERS.items() if isinstance(adapter.call(MESSAGE), MailCall)}
+over_http = pytest.mark.parametrize("slug", sorted(set(ADAPTERS) - MAILS))
+over_smtp = pytest.mark.parametrize("slug", sorted(MAILS))
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -69,6 +83,7 @@ json_values = st.recursive(
     ),
     max_leaves=12,
 )
+SENDER_KINDS = {"long_code", "toll_free", "short_code", "alphanumeric", "email"}
 bodies = st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode())
 names = st.sampled_from(
     [
@@ -102,11 +117,14 @@ def test_is_complete(slug):
     cls = adapters.get(slug)
     assert issubclass(cls, Adapter)
     assert cls.title
-    assert cls.default_base_url.startswith("http")
+    assert cls.default_base_url.startswith(("http", "smtp"))
     assert not cls.default_base_url.endswith("/")
     assert cls.limits.segments_per_second > 0
     assert cls.limits.concurrency > 0
     assert cls.limits.timeout > 0
+    assert cls.channel in {"sms", "email"}
+    assert set(cls.sender_rates) <= SENDER_KINDS
+    assert all(rate > 0 for rate in cls.sender_rates.values())
     for method in ("call", "read", "verify", "parse"):
         assert getattr(cls, method) is not getattr(Adapter, method)
 
@@ -120,28 +138,73 @@ def test_credentials_are_frozen_texts_with_at_least_one_secret(slug):
 
 
 @every_adapter
+def test_options_are_frozen_texts_with_defaults_and_no_secrets(slug):
+    options = adapters.get(slug).Options
+    assert options.__dataclass_params__.frozen
+    assert {each.type for each in fields(options)} <= {str, "str"}
+    assert all(each.repr for each in fields(options))
+    options()
+
+
+@every_adapter
 def test_refuses_the_credentials_of_another(slug):
     with pytest.raises(TypeError, match="Credentials"):
         adapters.get(slug)(credentials=object())
 
 
 @every_adapter
+def test_refuses_the_options_of_another(slug):
+    adapter, _ = ADAPTERS[slug]
+    with pytest.raises(TypeError, match="Options"):
+        type(adapter)(credentials=adapter.credentials, options=object())
+
+
+@over_http
 def test_calls_the_configured_address(slug):
     adapter, _ = ADAPTERS[slug]
-    assert adapter.call(MESSAGE).url.startswith(adapter.default_base_url + "/")
+    assert adapter.call(MESSAGE).url.startswith(adapter.base_url + "/")
     moved = type(adapter)(adapter.credentials, "http://127.0.0.1:1/x/")
-    assert moved.call(MESSAGE).url.startswith("http://127.0.0.1:1/x/")
-    assert "//" not in moved.call(MESSAGE).url.removeprefix("http://")
+    calls = [moved.call(MESSAGE), moved.look_up(QUESTION), moved.check()]
+    if moved.batch_size > 1:
+        calls.append(moved.call_batch([MESSAGE]))
+    for call in filter(None, calls):
+        assert call.url.startswith("http://127.0.0.1:1/x/")
+        assert "//" not in call.url.removeprefix("http://").partition("?")[0]
+
+
+@over_smtp
+def test_calls_the_configured_server(slug):
+    adapter, _ = ADAPTERS[slug]
+    moved = type(adapter)(adapter.credentials, "smtp://127.0.0.1:1")
+    assert moved.call(MESSAGE).url == "smtp://127.0.0.1:1"
+
+
+@every_adapter
+def test_asks_without_changing_anything(slug):
+    adapter, _ = ADAPTERS[slug]
+    for call in filter(None, [adapter.look_up(QUESTION), adapter.check()]):
+        assert isinstance(call, HttpCall)
+        assert call.method == "GET"
 
 
 @every_adapter
 def test_shows_no_secret(slug):
     adapter, values = ADAPTERS[slug]
     secrets = [values[each.name] for each in fields(adapter.Credentials) if not each.repr]
-    call = adapter.call(MESSAGE)
-    shown = [repr(thing) for thing in (adapter, adapter.credentials, MESSAGE, call)]
+    calls = [adapter.call(MESSAGE), adapter.look_up(QUESTION), adapter.check()]
+    shown = [repr(thing) for thing in (adapter, adapter.credentials, MESSAGE, *calls)]
     assert not [(s, text) for s in secrets for text in shown if s in text]
-    assert call.headers["Authorization"] not in "".join(shown)
+    for call in calls:
+        authorization = getattr(call, "headers", {}).get("Authorization")
+        assert authorization is None or authorization not in "".join(shown)
+
+
+@over_http
+def test_sends_no_secret_with_the_text(slug):
+    """What people read, and what vendors keep of it, has none of our credentials."""
+    adapter, _ = ADAPTERS[slug]
+    one, other = adapter.call(MESSAGE), adapter.call(replace(MESSAGE, text="Something else entirely"))
+    assert (one.url, one.body) != (other.url, other.body)
 
 
 @every_adapter
@@ -149,38 +212,79 @@ def test_shows_no_secret(slug):
 def test_no_detail_repeats_a_secret(slug, status):
     adapter, values = ADAPTERS[slug]
     echo = " ".join(values.values())
-    error = {"code": 21610, "message": echo, "status": status, "error_message": echo}
-    for body in (error, {"error": {"code": echo, "message": echo, "taken": False}}):
-        reply = HttpReply(status, {}, json.dumps(body).encode())
-        result = adapter.read(MESSAGE, reply)
-        for secret in adapter.secrets:
-            assert secret not in repr(result)
+    error = {"code": 21610, "message": echo, "status": status, "error_message": echo, "error": echo, "api_id": echo}
+    error |= {"type": "about:blank", "title": echo, "detail": echo, "errorCode": echo, "error-text": echo}
+    replies = [
+        HttpReply(status, {}, json.dumps(body).encode()) for body in (error, {"error": {**error, "taken": False}})
+    ]
+    if slug in MAILS:
+        replies = [MailReply(stage, status, echo) for stage in MailStage]
+    for reply in replies:
+        assert not [secret for secret in adapter.secrets if secret in repr(adapter.read(MESSAGE, reply))]
 
 
-@every_adapter
+@over_http
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page[:20]))
 def test_a_page_that_is_not_the_vendors_proves_nothing(slug, page):
     adapter, _ = ADAPTERS[slug]
-    outcomes = {
-        status: adapter.read(MESSAGE, HttpReply(status, {"retry-after": "1"}, page)).outcome
-        for status in range(100, 600)
-    }
-    assert set(outcomes.values()) == {Outcome.UNKNOWN}, outcomes
+    replies = [HttpReply(status, {"retry-after": "1"}, page) for status in range(100, 600)]
+    assert {adapter.read(MESSAGE, reply).outcome for reply in replies} == {Outcome.UNKNOWN}
+    if adapter.batch_size > 1:
+        for reply in replies:
+            results = adapter.read_batch([MESSAGE, MESSAGE], reply)
+            assert results is not SPLIT
+            assert [result.outcome for result in results] == [Outcome.UNKNOWN] * 2
 
 
-@every_adapter
+@over_http
 @given(reply=replies)
 def test_reading_garbage_never_raises_and_never_accepts_without_an_id(slug, reply):
     adapter, _ = ADAPTERS[slug]
     result = adapter.read(MESSAGE, reply)
+    _check_result(result)
+    if result.outcome is Outcome.ACCEPTED:
+        assert 200 <= reply.status < 300
+    if adapter.batch_size > 1:
+        results = adapter.read_batch([MESSAGE, MESSAGE], reply)
+        assert results is SPLIT or len(results) == 2
+
+
+@over_smtp
+@given(stage=st.sampled_from(MailStage), code=st.integers(0, 599), text=st.text(max_size=80))
+def test_reading_any_smtp_answer_never_raises(slug, stage, code, text):
+    adapter, _ = ADAPTERS[slug]
+    result = adapter.read(MESSAGE, MailReply(stage, code, text))
+    _check_result(result)
+    if stage is MailStage.DOT and code == 0:
+        assert result.outcome is Outcome.UNKNOWN
+    assert (result.outcome is Outcome.ACCEPTED) == (stage is MailStage.DOT and 200 <= code < 300)
+
+
+def _check_result(result):
     assert isinstance(result.outcome, Outcome)
     assert result.outcome is not Outcome.NOT_POSTED
     assert (result.outcome is Outcome.ACCEPTED) == bool(result.provider_id)
-    if result.outcome is Outcome.ACCEPTED:
-        assert 200 <= reply.status < 300
     assert "\x00" not in repr([result.provider_id, result.code, result.detail])
     assert result.retry_after is None or 0 <= result.retry_after < 10**12
+    assert result.parts >= 1
     (result.provider_id + result.code + result.detail).encode()
+
+
+@every_adapter
+@given(reply=replies)
+def test_an_answer_to_a_look_up_is_unreadable_or_names_what_was_found(slug, reply):
+    adapter, _ = ADAPTERS[slug]
+    if adapter.look_up(QUESTION) is None:
+        return
+    try:
+        found = adapter.found(QUESTION, reply)
+    except Unreadable:
+        return
+    assert 200 <= reply.status < 300
+    for finding in found:
+        assert isinstance(finding, Finding)
+        assert finding.provider_id
+        assert finding.reference in {"", QUESTION.reference}
 
 
 @every_adapter
@@ -198,9 +302,8 @@ def test_parsing_garbage_refuses_it_or_finds_events(slug, request):
         events = adapter.parse(request)
     except MalformedEvent:
         return
-    assert events
     for event in events:
-        assert isinstance(event, Receipt | Inbound)
+        assert isinstance(event, Receipt | Inbound | OptOut)
         assert event.key
 
 

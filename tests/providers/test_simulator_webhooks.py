@@ -129,7 +129,11 @@ async def test_people_answer_stop_and_the_ledger_watches(dialect, account):
 async def test_a_person_texts_on_command(dialect, account):
     async with platform(hooks=True) as here:
         adapter = getattr(here, dialect)()
-        script = {"inbound_url": f"{here.hooks}/in?x=1", "secret": "hush"}
+        script = {
+            "inbound_url": f"{here.hooks}/in?x=1",
+            "secret": "hush",
+            "dialect": {"own": "simulator"}.get(dialect, dialect),
+        }
         await here.tell(account, script | ({"secret": "auth-token"} if dialect == "twilio" else {}))
         body = {"account": account, "from": PERSON, "to": SENDER, "text": "Grüße & more?"}
         given = await here.control("POST", "/_control/inbound", body, expect=202)
