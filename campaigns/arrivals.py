@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from providers.adapters.base import Inbound, Receipt, WebhookRequest
+from providers.adapters.base import Event, WebhookRequest
 from providers.models import ProviderAccount
 from smsplatform.common.database import rows
 from smsplatform.common.together import Together
@@ -37,7 +37,7 @@ class Kept:
 class Arrival:
     """A request that somebody waits to see stored."""
 
-    def __init__(self, account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> None:
+    def __init__(self, account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> None:
         self.account = account
         self.call = call
         self.keys = [(place, _key(event)) for place, event in enumerate(events)] or [
@@ -45,13 +45,13 @@ class Arrival:
         ]
 
 
-def keep(account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> Kept | None:
+def keep(account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> Kept | None:
     """Store a request in the caller's transaction, unless all of it is known. Raises AccountChanged."""
     [kept] = insert([Arrival(account, call, events)])
     return _checked(kept)
 
 
-def keep_together(account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> Kept | None:
+def keep_together(account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> Kept | None:
     """Store a request with those that arrive at the same time; it is committed when this returns. As `keep`."""
     return _checked(_insert_together(Arrival(account, call, events)))
 
@@ -117,7 +117,7 @@ def _headers(call: WebhookRequest) -> str:
     return json.dumps({name: call.headers[name] for name in _KEPT_HEADERS if name in call.headers})
 
 
-def _key(event: Receipt | Inbound) -> str:
+def _key(event: Event) -> str:
     """Return what is equal for the vendor's repeats of one event."""
     text = f"{type(event).__name__}:{event.key}"
     return text if len(text) <= _LONGEST_KEY else _digest(text.encode())

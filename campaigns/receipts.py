@@ -123,9 +123,9 @@ def _keep(reports: Sequence[_Report]) -> None:
     execute(
         """
         INSERT INTO campaigns_receipt
-          (tenant_id, raw_id, place, dispatch_id, flight, provider_id, status, code, detail, received_at)
+          (tenant_id, raw_id, place, dispatch_id, flight, provider_id, status, code, detail, received_at, part)
         SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[],
-          %s::text[], %s::timestamptz[]) ON CONFLICT (raw_id, place) DO NOTHING
+          %s::text[], %s::timestamptz[], %s::text[]) ON CONFLICT (raw_id, place) DO NOTHING
         """,
         [
             [r.raw.tenant_id for r in reports],
@@ -138,6 +138,7 @@ def _keep(reports: Sequence[_Report]) -> None:
             [r.receipt.code[:60] for r in reports],
             [r.receipt.detail[:200] for r in reports],
             [r.raw.received_at for r in reports],
+            [r.receipt.part[:80] for r in reports],
         ],
     )
 
@@ -159,6 +160,12 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
             "SELECT id FROM campaigns_dispatch WHERE id = ANY(%s) ORDER BY id FOR UPDATE",
             [sorted({flight[0] for flight, _ in proofs})],
         )
+    ]
+    incomplete = _incomplete(
+        [flight for flight, (state, report) in proofs if state is State.DELIVERED and report.receipt.part]
+    )
+    proofs = [
+        (flight, (State.ACCEPTED if flight in incomplete else state, report)) for flight, (state, report) in proofs
     ]
     execute(
         """
@@ -192,6 +199,30 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
             "details": [f"{report.receipt.code} {report.receipt.detail}".strip()[:200] for _, (_, report) in proofs],
         },
         now=now,
+    )
+
+
+def _incomplete(flights: Sequence[tuple[uuid.UUID, int]]) -> set[tuple[uuid.UUID, int]]:
+    """Return the flights of which not every part is reported delivered yet (R43).
+
+    Their dispatches are locked, so of two workers with a part each the second one sees both. Reports may come before the
+    answer that says how many parts there are: until then it is as many as we count ourselves.
+    """
+    if not flights:
+        return set()
+    return set(
+        rows(
+            """
+            SELECT a.dispatch_id, a.flight::int FROM campaigns_attempt a
+            JOIN unnest(%(ids)s::uuid[], %(flights)s::int[]) AS k(id, flight) ON a.dispatch_id = k.id AND a.flight = k.flight
+            JOIN campaigns_dispatch d ON d.id = k.id
+            WHERE a.dispatch_id = ANY(%(ids)s) AND d.id = ANY(%(ids)s)
+              AND CASE WHEN a.answered_at IS NULL THEN greatest(a.parts, d.segments) ELSE a.parts END > (
+              SELECT count(DISTINCT r.part) FROM campaigns_receipt r
+              WHERE r.dispatch_id = k.id AND r.flight = k.flight AND r.status = 'delivered')
+            """,
+            {"ids": [dispatch_id for dispatch_id, _ in flights], "flights": [flight for _, flight in flights]},
+        )
     )
 
 

@@ -11,7 +11,7 @@ from campaigns import scheduling
 from campaigns.models import Dispatch, RawEvent, Reply
 from campaigns.states import EARLY, State
 from compliance import keywords, policy, suppression
-from providers.adapters.base import Inbound
+from providers.adapters.base import Inbound, OptOut
 from providers.models import ProviderAccount, Sender
 from smsplatform.common.database import rows
 from smsplatform.tenancy.models import Brand
@@ -21,38 +21,61 @@ _STOPPABLE: Final = (*EARLY, State.HELD)
 _IS_NUMBER: Final = re.compile(r"\+[1-9]\d{3,14}")
 
 
-def honour_stops(account: ProviderAccount, raw: RawEvent, inbound: Sequence[Inbound]) -> None:
-    """Store the replies and, in the same transaction, the suppression that each exact STOP asks for."""
-    for message in inbound:
-        brand = _brand_of(account, message.to)
-        is_opt_out = keywords.is_exact_stop(message.text)
-        Reply.objects.create(
-            tenant_id=account.tenant_id,
-            brand=brand,
-            raw=raw,
-            account=account,
-            provider_id=message.provider_id[:80],
-            number=message.sender[:20],
-            to=message.to[:20],
-            text=message.text,
-            media=list(message.media),
-            is_opt_out=is_opt_out,
-            received_at=raw.received_at,
-        )
-        if is_opt_out and brand is not None and _IS_NUMBER.fullmatch(message.sender):
-            suppression.suppress(
-                brand=brand,
-                number=message.sender,
-                reason="opt_out",
-                source="reply",
-                evidence=message.key,
-                now=raw.received_at,
-            )
+def take_in(account: ProviderAccount, raw: RawEvent, events: Sequence[Inbound | OptOut]) -> None:
+    """Store what people wrote and, in the same transaction, the suppression that each opt-out asks for."""
+    for event in events:
+        if isinstance(event, OptOut):
+            for brand in _brands_of(account, event.sender):
+                _suppress(brand, event.number, source="provider", evidence=event.key, now=raw.received_at)
+            continue
+        [brand] = _brands_of(account, event.to)[:1] or [None]
+        reply = _reply(account, raw, event, brand)
+        if reply.is_opt_out and brand is not None:
+            _suppress(brand, event.sender, source="reply", evidence=event.key, now=raw.received_at)
 
 
-def _brand_of(account: ProviderAccount, address: str) -> Brand | None:
-    sender = Sender.objects.filter(account=account, address=address).select_related("brand").first()
-    return sender.brand if sender else None
+def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Brand | None) -> Reply:
+    """Store a message; one that comes in pieces is one reply, whose text grows with them."""
+    values = {
+        "tenant_id": account.tenant_id,
+        "brand": brand,
+        "raw": raw,
+        "provider_id": message.provider_id[:80],
+        "number": message.sender[:254],
+        "to": message.to[:254],
+        "text": message.text,
+        "media": list(message.media),
+        "is_opt_out": message.answered_as == "stop" or keywords.is_exact_stop(message.text),
+        "received_at": raw.received_at,
+    }
+    piece = message.part
+    if piece is None:
+        return Reply.objects.create(account=account, **values)
+    whole = f"{message.sender}:{message.to}:{piece.whole}"[:120]
+    reply, is_new = Reply.objects.select_for_update().get_or_create(
+        account=account, whole=whole, defaults={**values, "pieces": {piece.number: message.text}}
+    )
+    if not is_new:
+        reply.pieces[str(piece.number)] = message.text
+        reply.text = "".join(text for _, text in sorted(reply.pieces.items(), key=lambda item: int(item[0])))
+        reply.media = [*reply.media, *message.media]
+        # What the first piece asked for stays asked for, whatever follows.
+        reply.is_opt_out = reply.is_opt_out or values["is_opt_out"] or keywords.is_exact_stop(reply.text)
+        reply.save(update_fields=["pieces", "text", "media", "is_opt_out"])
+    return reply
+
+
+def _suppress(brand: Brand, number: str, *, source: str, evidence: str, now: datetime) -> None:
+    if _IS_NUMBER.fullmatch(number):
+        suppression.suppress(brand=brand, number=number, reason="opt_out", source=source, evidence=evidence, now=now)
+
+
+def _brands_of(account: ProviderAccount, address: str) -> list[Brand]:
+    """Return the brand that texts from this address; without an address, all that text through the account."""
+    senders = Sender.objects.filter(account=account).select_related("brand").order_by("id")
+    if address:
+        senders = senders.filter(address=address)
+    return list({sender.brand_id: sender.brand for sender in senders}.values())
 
 
 def tidy_stops(now: datetime) -> int:

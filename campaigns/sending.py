@@ -8,8 +8,9 @@ import mmap
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from operator import attrgetter
@@ -27,16 +28,16 @@ from django.db import (
     transaction,
 )
 
-from campaigns import fence, leases, scheduling
+from campaigns import fence, introduction, leases, scheduling
 from campaigns.leases import LeaseLost
 from campaigns.models import Attempt, Batch, Dispatch, Lane
 from campaigns.states import FATE, State
 from campaigns.verbs import Intent, Settlement
 from compliance.policy import Objection
-from providers import delivery, routing, throttle
+from providers import delivery, health, routing, throttle
 from providers.adapters.base import Message, Outcome
 from providers.delivery import Answer, Envelope
-from providers.routing import Channel
+from providers.routing import Channel, Choice
 from smsplatform.common import database
 
 log = structlog.get_logger("send")
@@ -45,6 +46,7 @@ SLICE: Final = 125  # rows per claim
 GROUP: Final = 125  # answers per settlement
 MOST_CLOCK_DIFFERENCE: Final = 30.0  # seconds; a machine further off does not send
 GROUP_WAIT: Final = 0.2  # seconds
+NO_SENDER_WAIT: Final = timedelta(minutes=5)  # before a row that no sender may serve is looked at again
 _REFERENCE: Final = 40  # characters
 _REFUSED: Final = (DataError, IntegrityError, ProgrammingError)
 _SETTLE_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -61,7 +63,7 @@ def stop_claiming() -> None:
     _stopping[0] = 1
 
 
-@dataclass
+@dataclass(slots=True)
 class _Row:
     """A ready row of this turn. It goes through each account once."""
 
@@ -72,6 +74,7 @@ class _Row:
     posts: int
     good_until: datetime
     tried: frozenset[int] = field(default_factory=frozenset)
+    is_introduced: bool = False  # the text is not the stored one any more
 
 
 class _Claimed(NamedTuple):
@@ -103,21 +106,28 @@ def take_turn(batch_id: int, lease: int, *, judging: Callable[[Batch], Judge]) -
 
 
 class _Turn:
+    """One turn. Ready rows wait in a queue for each choice of channel; `no_route` has those that none can take now."""
+
     def __init__(self, batch_id: int, lease: int, judging: Callable[[Batch], Judge]) -> None:
         self.batch_id = batch_id
         self.lease = lease
         self.judging = judging
         self.until = time.monotonic() + settings.SEND_TURN.total_seconds()
         self.answers = delivery.Answers()
+        self.queues: dict[Choice, deque[_Row]] = {}
+        self.no_route: list[_Row] = []
         self.in_air: dict[tuple[uuid.UUID, int], tuple[_Row, Channel]] = {}
+        self.flying: Counter[int] = Counter()  # requests in the air by account
+        self.canaries: set[uuid.UUID] = set()
+        self.asked_for: set[int] = set()  # broken accounts whose canary this turn has asked to send
+        self.ask_at: dict[Choice, float] = {}  # when the throttle has tokens for a slice worth a claim
         self.is_over = False
         self.renewed = time.monotonic()
-        self.ask_at = 0.0  # when the throttle has tokens for a slice worth a claim
 
     def run(self) -> None:
         with transaction.atomic(durable=True):
             self.batch = batch = leases.take(self.batch_id, self.lease, database.now())
-        self.channels = routing.channels(batch.brand_id)
+        self.routes = routing.routes(batch.brand_id)
         self.look_ahead = throttle.LOOK_AHEAD_FIRST if batch.lane == Lane.URGENT else throttle.LOOK_AHEAD
         difference = database.clock_difference()
         if abs(difference) > MOST_CLOCK_DIFFERENCE:
@@ -126,13 +136,13 @@ class _Turn:
             self._wait(throttle.UNREACHABLE_WAIT)
             return
         self.judge = self.judging(batch)
-        self.pending = [
+        self._line_up(
             _Row(id_, number, text, segments, posts, good_until)
             for id_, number, text, segments, posts, good_until in batch.dispatches.in_state(State.READY)
             .order_by("id")
             .values_list("id", "number", "text", "segments", "posts", "good_until")
             if good_until is not None  # always set by then; a row without it would only wait for its end
-        ]
+        )
         try:
             while True:
                 self._launch()
@@ -143,47 +153,120 @@ class _Turn:
         finally:
             self._land()
 
+    # -- routes -------------------------------------------------------------------------------------------------
+
+    def _line_up(self, rows: Iterable[_Row]) -> None:
+        """Put each row into the queue of the channel that it goes through."""
+        for row in rows:
+            choice = self.routes.choose(row.number, row.tried)
+            if choice is None:
+                self.no_route.append(row)
+            else:
+                self.queues.setdefault(choice, deque()).append(row)
+        self._elect_canaries()
+
+    def _line_up_again(self) -> None:
+        """The routes have changed: read them, and let every row that is not posted yet choose again."""
+        self.routes = routing.routes(self.batch.brand_id)
+        rows = [row for queue in self.queues.values() for row in queue] + self.no_route
+        self.queues, self.no_route, self.asked_for = {}, [], set()
+        self._line_up(rows)
+
+    def _elect_canaries(self) -> None:
+        """Broken accounts whose time has come get one message, from whichever worker is the first to ask for it."""
+        for account_id in self.routes.probes_due(datetime.now(UTC)):
+            found = None if account_id in self.asked_for else self._canary(account_id)
+            if found is None:
+                continue
+            self.asked_for.add(account_id)
+            if not health.elect(account_id, database.now()):
+                continue
+            row, choice = found
+            for waiting in (self.no_route, *self.queues.values()):
+                if row in waiting:
+                    waiting.remove(row)
+            self.canaries.add(row.id)
+            self.queues[choice] = deque([row])
+
+    def _canary(self, account_id: int) -> tuple[_Row, Choice] | None:
+        """Return a row that would go through this account if it were well."""
+        for row in [*self.no_route, *(row for queue in self.queues.values() for row in queue)]:
+            if account_id in row.tried:
+                continue
+            choice = self.routes.canary(row.number, account_id)
+            if choice is not None:
+                return row, choice
+        return None
+
     # -- out ----------------------------------------------------------------------------------------------------
 
     def _launch(self) -> None:
-        """Claim and post slices while there is room in the air."""
-        while self.pending and not self.is_over:
-            if time.monotonic() >= self.until or _stopping[0]:
-                self.is_over = True
-                return
-            if (patience := self.ask_at - time.monotonic()) > 0:
-                if not self.in_air:
-                    self._wait(patience)
-                return
-            channel = routing.choose(self.channels, self.pending[0].tried)
-            if channel is None:
-                self._wait(throttle.UNREACHABLE_WAIT if self.channels else 30.0)
-                return
-            air = delivery.air(channel.account_id, channel.limits.concurrency)
-            room = air.allowed - sum(1 for _, used in self.in_air.values() if used.account_id == channel.account_id)
-            if room < min(SLICE, len(self.pending), max(air.allowed // 2, 1)):
-                return  # a slice is worth waiting for
-            if not self._post_slice(channel, room):
-                return
+        """Claim and post slices while there is room in the air; a channel without room or tokens holds up no other."""
+        posted = True
+        while posted and not self.is_over:
+            posted = False
+            for choice in [choice for choice, queue in self.queues.items() if queue]:
+                if time.monotonic() >= self.until or _stopping[0]:
+                    self.is_over = True
+                if not self.is_over:
+                    posted |= self._post_slice(choice)
+        if not self.is_over and not self.in_air:
+            self._rest()
 
-    def _post_slice(self, channel: Channel, room: int) -> bool:
-        """Take tokens, claim exactly the granted rows, post them; return whether to go on at once."""
-        same = list(islice(self._pending_for(channel), min(SLICE, room)))
+    def _rest(self) -> None:
+        """Nothing can be posted now, and nothing is in the air: the turn is over, and the batch due when it is worth it."""
+        waits = [at - time.monotonic() for choice, at in self.ask_at.items() if self.queues.get(choice)]
+        if self.no_route:
+            self._hold_unservable()
+            waits.append(self._patience())
+        self.is_over = True
+        if self.no_route or any(self.queues.values()):
+            self._wait(min(waits, default=throttle.UNREACHABLE_WAIT))
+
+    def _patience(self) -> float:
+        """Return the seconds until one of the rows without a route may have one."""
+        if not self.routes.channels:
+            return 30.0
+        probe = self.routes.next_probe()
+        return throttle.UNREACHABLE_WAIT if probe is None else (probe - database.now()).total_seconds()
+
+    def _hold_unservable(self) -> None:
+        """Rows that no sender of the brand may ever serve say so, instead of keeping their batch busy."""
+        never = {row.id for row in self.no_route if self.routes.channels and not self.routes.order(row.number)}
+        if not never:
+            return
+        self.no_route = [row for row in self.no_route if row.id not in never]
+        with transaction.atomic(durable=True):
+            now = database.now()
+            Dispatch.objects.filter(id__in=never).move(
+                [State.READY], State.HELD, now=now, reason="no_sender_for_number", until=now + NO_SENDER_WAIT
+            )
+
+    def _post_slice(self, choice: Choice) -> bool:
+        """Take tokens, claim exactly the granted rows, post them; return whether anything went out."""
+        channel, queue = choice.channel, self.queues[choice]
+        if time.monotonic() < self.ask_at.get(choice, 0.0):
+            return False
+        air = delivery.air(channel.account_id, channel.limits.concurrency)
+        room = air.allowed - self.flying[channel.account_id]
+        if room < min(SLICE, len(queue), max(air.allowed // 2, 1)):
+            return False  # a slice is worth waiting for
+        same = [self._introduced(row, channel) for row in islice(queue, min(SLICE, room))]
         granted = throttle.take(channel, [row.segments for row in same], look_ahead=self.look_ahead)
         rows = same[: len(granted.delays)]
-        if not rows:
-            self._wait(granted.wait)
-            return False
         if len(rows) < len(same):
-            self.ask_at = time.monotonic() + max(granted.wait - throttle.LOOK_AHEAD / 2, 0)
+            early = throttle.LOOK_AHEAD / 2 if rows else 0.0
+            self.ask_at[choice] = time.monotonic() + max(granted.wait - early, 0)
+        if not rows:
+            return False
         started, wall = delivery.clock(), time.time()
-        claimed = self._claim(channel, rows)
+        claimed = self._claim(choice, rows)
         if claimed is None:
             self.is_over = True
             return False
         flights, now = claimed.flights, claimed.at
-        gone = {id(row) for row in rows}
-        self.pending = [row for row in self.pending if id(row) not in gone]
+        for _ in rows:
+            queue.popleft()
         post_within = settings.POST_WITHIN.total_seconds()
         status_url = f"{settings.PUBLIC_URL}/webhooks/{channel.provider}/{channel.key}/status?ref="
         envelopes = []
@@ -206,20 +289,26 @@ class _Turn:
                         timeout=channel.limits.timeout,
                     )
                 )
+        self.flying[channel.account_id] += len(envelopes)
         delivery.poster().post(
             envelopes,
             self.answers,
             lambda segments: throttle.take(channel, segments, look_ahead=throttle.LOOK_AHEAD_FIRST).delays,
         )
-        return len(rows) == len(same)
+        return True
 
-    def _pending_for(self, channel: Channel) -> Iterator[_Row]:
-        chosen = {tried: routing.choose(self.channels, tried) for tried in {row.tried for row in self.pending}}
-        return (row for row in self.pending if chosen[row.tried] is channel)
+    def _introduced(self, row: _Row, channel: Channel) -> _Row:
+        """Return the row with a text that says who we are, where the person gets it from a number they do not know (R69)."""
+        home = self.routes.order(row.number)[0]
+        if channel.sender == home.sender or not introduction.is_needed(self.batch.run.category):
+            return row
+        text, segments = introduction.introduce(row.text, self.batch.brand.name)
+        return row if text == row.text else replace(row, text=text, segments=segments, is_introduced=True)
 
-    def _claim(self, channel: Channel, rows: Sequence[_Row]) -> _Claimed | None:
+    def _claim(self, choice: Choice, rows: Sequence[_Row]) -> _Claimed | None:
         """Ask every question again and write the intent, in one durable transaction; None: do not post any more."""
         claim = uuid.uuid4()
+        channel = choice.channel
         try:
             with transaction.atomic(durable=True):
                 now, clock = database.now(), delivery.clock()
@@ -234,7 +323,8 @@ class _Turn:
                 ours = Dispatch.objects.claim(
                     sorted([row.id for row in rows], key=attrgetter("int")),
                     objection=objection,
-                    intent=Intent(channel.account_id, channel.sender, channel.reason, claim, now + patience),
+                    intent=Intent(channel.account_id, channel.sender, choice.reason, claim, now + patience),
+                    texts={row.id: (row.text, row.segments) for row in rows if row.is_introduced},
                     now=now,
                 )
         except LeaseLost:
@@ -283,7 +373,8 @@ class _Turn:
 
     def _collect(self) -> list[Answer]:
         """Return the next answers: up to a group, or what came within a short wait, longer while tokens are scarce."""
-        scarce = min(self.ask_at - time.monotonic(), throttle.LOOK_AHEAD / 2)
+        waiting = [at - time.monotonic() for choice, at in self.ask_at.items() if self.queues.get(choice)]
+        scarce = min([*waiting, throttle.LOOK_AHEAD / 2]) if waiting else 0.0
         return self.answers.take(min(GROUP, len(self.in_air)), wait=max(GROUP_WAIT, scarce))
 
     def _settle(self, group: Sequence[Answer]) -> None:
@@ -291,24 +382,55 @@ class _Turn:
         if not group:
             return
         settlements = []
+        again = []
         for answer in group:
             row, channel = self.in_air.pop((answer.dispatch_id, answer.flight))
+            self.flying[channel.account_id] -= 1
             delivery.air(channel.account_id, channel.limits.concurrency).learn(answer)
-            again = self._next_try(row, answer)
-            settlement = verdict(answer, posts=row.posts, has_next=again is not None)
+            following = self._next_try(row, answer)
+            settlement = verdict(answer, posts=row.posts, has_next=following is not None)
             settlements.append(settlement)
-            if again is not None and settlement.state is State.READY:
-                self.pending.append(again)
+            if following is not None and settlement.state is State.READY:
+                again.append(following)
         settle(settlements)
+        has_changed = self._learn(group)
+        self._line_up(again)
+        if has_changed and not self.is_over:
+            self._line_up_again()
+
+    def _learn(self, group: Sequence[Answer]) -> bool:
+        """Tell the breaker what the answers say about the accounts; return whether one of them has switched."""
+        has_changed = False
+        seen: dict[int, list[bool | None]] = {}
+        for answer in group:
+            bad = health.is_bad(answer.result.outcome, answer.result.code)
+            if answer.dispatch_id not in self.canaries:
+                seen.setdefault(answer.account_id, []).append(bad)
+                continue
+            self.canaries.discard(answer.dispatch_id)
+            has_changed = True
+            if bad is not None:  # one that was never posted tells nothing; the next is sent when its time is over
+                _persist(
+                    lambda a=answer, b=bad: health.canary_came_back(a.account_id, is_well=not b, now=database.now())
+                )
+        for account_id, bads in seen.items():
+            counts = health.watch(account_id).saw(bads, time.monotonic())
+            if counts is not None and counts.is_ill:
+                _persist(lambda a=account_id, c=counts: health.declare_broken(a, c, database.now()))
+                has_changed = True
+        return has_changed
 
     def _next_try(self, row: _Row, answer: Answer) -> _Row | None:
-        """Return the row for its next account within this turn, or None when there is none."""
+        """Return the row for its next account within this turn, or None when there is none.
+
+        A canary whose account is still broken goes on as if it had never been one.
+        """
         if answer.result.outcome not in (Outcome.REJECTED_RETRYABLE, Outcome.REJECTED_PROVIDER) or self.is_over:
             return None
         tried = row.tried | {answer.account_id}
-        if routing.choose(self.channels, tried) is None:
+        if self.routes.choose(row.number, tried) is None:
             return None
-        return _Row(row.id, row.number, row.text, row.segments, row.posts + 1, row.good_until, tried)
+        return replace(row, posts=row.posts + 1, tried=tried)
 
     def _keep_lease(self) -> None:
         """Renew while requests are in the air; a lost lease only ends the claiming."""
@@ -359,6 +481,7 @@ def verdict(answer: Answer, *, posts: int, has_next: bool) -> Settlement:
         until=until,
         provider_id=result.provider_id,
         code=result.code,
+        parts=result.parts,
     )
 
 

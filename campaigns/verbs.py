@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from django.db import models
@@ -57,6 +58,7 @@ class Settlement(NamedTuple):
     until: datetime | None = None
     provider_id: str = ""
     code: str = ""
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +261,17 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
         )
 
     def claim(
-        self, ids: Sequence[uuid.UUID], *, objection: Objection, intent: Intent, now: datetime
+        self,
+        ids: Sequence[uuid.UUID],
+        *,
+        objection: Objection,
+        intent: Intent,
+        now: datetime,
+        texts: Mapping[uuid.UUID, tuple[str, int]] = MappingProxyType({}),
     ) -> dict[uuid.UUID, int]:
         """ready -> sending: ask every question again, write the intent of each row's next flight; return the flights.
 
-        `ids` in order.
+        `ids` in order; `texts` has the text and its segments of those that are posted with another one than is stored.
         Only inside a durable transaction that commits before the first byte leaves; only the rows returned are ours.
         A row that has a live attempt in the ledger although it is ready must not be: it becomes unknown, and the audit
         raises the alarm.
@@ -314,6 +322,22 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
             now=now,
             assign=", flight = d.flight + 1, account_id = %(account)s",
         )
+        if texts:
+            execute(
+                """
+                UPDATE campaigns_dispatch d SET text = g.text, segments = g.segments
+                FROM unnest(%(ids)s::uuid[], %(texts)s::text[], %(segments)s::int[]) AS g(id, text, segments)
+                WHERE d.id = g.id AND d.id = ANY(%(ours)s) AND d.id BETWEEN %(first)s AND %(last)s
+                """,
+                {
+                    "ids": list(texts),
+                    "texts": [text for text, _ in texts.values()],
+                    "segments": [segments for _, segments in texts.values()],
+                    "ours": list(ours),
+                    "first": wanted[0],
+                    "last": wanted[-1],
+                },
+            )
         if len(ours) < len(wanted):
             taken = self.filter(id__in=[row_id for row_id in wanted if row_id not in ours])
             taken.move([State.READY], State.UNKNOWN, now=now, reason="live_attempt_in_ledger")
@@ -380,6 +404,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             else:
                 surprises.append(answer)
         self._remember_names(taken + surprises, now)
+        self._remember_parts([answer for answer in taken + surprises if answer.parts > 1])
         return self._accept(taken, now) + self._prove(surprises, now) + self._give_fates(others, now)
 
     def _remember_names(self, accepted: Sequence[Settlement], now: datetime) -> None:
@@ -398,6 +423,18 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             """,
             _columns(named, "ids", "flights", "providers", "accounts") | {"now": now},
         )
+
+    def _remember_parts(self, accepted: Sequence[Settlement]) -> None:
+        """Store how many delivery reports these will have, where it is more than one."""
+        if accepted:
+            execute(
+                """
+                UPDATE campaigns_attempt a SET parts = g.parts
+                FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(parts)s::int[]) AS g(id, flight, parts)
+                WHERE a.dispatch_id = g.id AND a.flight = g.flight AND a.dispatch_id = ANY(%(ids)s)
+                """,
+                _columns(accepted, "ids", "flights", "parts"),
+            )
 
     def _accept(self, answers: Sequence[Settlement], now: datetime) -> Moved:
         """sending -> accepted: the poster's own answer for the present flight, as nearly always."""
@@ -506,6 +543,7 @@ _READ: Final[Mapping[str, Callable[[Settlement], object]]] = {
     "providers": lambda answer: answer.provider_id[:80],
     "codes": lambda answer: answer.code[:60],
     "accounts": lambda answer: answer.account_id,
+    "parts": lambda answer: min(answer.parts, 255),
 }
 
 

@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from campaigns import arrivals, replies
 from campaigns.arrivals import AccountChanged
 from campaigns.models import RawEvent
-from providers.adapters.base import Adapter, Inbound, MalformedEvent, Receipt, WebhookRequest
+from providers.adapters.base import Adapter, Event, MalformedEvent, Receipt, WebhookRequest
 from providers.models import ProviderAccount
 from smsplatform.common.sessionless import sessionless
 
@@ -91,13 +91,13 @@ def _remember(account: ProviderAccount, adapter: Adapter) -> None:
     _remembered[account.provider, account.key] = account, adapter
 
 
-def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Receipt | Inbound]) -> bool:
+def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> bool:
     """Keep the request with its events that had not come before, and the suppressions these ask for.
 
     Vendors repeat events, also in other company: each event counts once. Returns whether there was news; raises
     AccountChanged if the account is not, or no longer, what it is taken for.
     """
-    if not any(isinstance(event, Inbound) for event in events):
+    if all(isinstance(event, Receipt) for event in events):
         return arrivals.keep_together(account, call, events) is not None
     with transaction.atomic(durable=True):
         kept = arrivals.keep(account, call, events)
@@ -105,7 +105,7 @@ def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Recei
             return False
         raw = RawEvent(id=kept.raw_id, tenant_id=account.tenant_id, received_at=kept.received_at)
         fresh = [events[place] for place in kept.news]
-        replies.honour_stops(account, raw, [event for event in fresh if isinstance(event, Inbound)])
+        replies.take_in(account, raw, [event for event in fresh if not isinstance(event, Receipt)])
     return True
 
 

@@ -1,8 +1,10 @@
 """Our accounts at providers and the senders we text from."""
 
 import secrets
+from dataclasses import fields
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
@@ -36,6 +38,9 @@ class ProviderAccount(TenantScoped):
     segments_per_second = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.01)])
     concurrency = models.PositiveSmallIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     timeout = models.FloatField(null=True, blank=True, validators=[MinValueValidator(1)], help_text="Seconds.")
+    options = models.JSONField(
+        default=dict, blank=True, help_text="What this account does otherwise than the adapter's defaults."
+    )
     paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -61,17 +66,118 @@ class ProviderAccount(TenantScoped):
         """Return this account's dialect, credentials inside."""
         kind = adapters.get(self.provider)
         values = crypto.decrypt(self.secret, tenant_id=self.tenant_id)
-        return kind(credentials=kind.Credentials(**values), base_url=self.base_url)
+        return kind(kind.Credentials(**values), self.base_url, kind.Options(**self.options))
+
+    def check_options(self) -> None:
+        """Raise ValidationError unless the adapter takes this account's options and address."""
+        kind = adapters.get(self.provider)
+        names = {each.name for each in fields(kind.Options)}
+        unknown = sorted(set(self.options) - names)
+        if unknown:
+            known = f"it has {', '.join(sorted(names))}" if names else "it has none"
+            raise ValidationError({"options": f"{self.provider} has no option {unknown[0]}; {known}"})
+        try:
+            self.adapter()
+        except ValueError as error:
+            raise ValidationError({"options": str(error)}) from None
+
+
+class AccountHealth(models.Model):
+    """The breaker of an account; without a row it is well. Only `providers.health` writes it, by compare-and-set.
+
+    BROKEN: nothing goes through it but, at `probe_at`, one canary. RECOVERY: that canary is on its way.
+    """
+
+    class State(models.TextChoices):
+        OK = "ok"
+        BROKEN = "broken"
+        RECOVERY = "recovery"
+
+    account = models.OneToOneField(ProviderAccount, on_delete=models.CASCADE, primary_key=True, related_name="health")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OK)
+    since = models.DateTimeField(default=timezone.now)
+    reason = models.CharField(max_length=200, blank=True)
+    probe_at = models.DateTimeField(null=True, help_text="When the next canary may go.")
+    pause = models.FloatField(default=0, help_text="Seconds between the canaries of this outage.")
+    canaries = models.PositiveSmallIntegerField(default=0, help_text="Canaries in a row that came through.")
+    switches = ArrayField(models.DateTimeField(), default=list, help_text="When it broke and came back, of late.")
+
+    class Meta:
+        verbose_name_plural = "account health"
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.state}"
+
+
+class Registration(TenantScoped):
+    """What carriers know a brand's texts by: a 10DLC campaign, a verified toll-free number, a short code's programme.
+
+    Carriers count per registration, whatever the number of senders (R67).
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        APPROVED = "approved"
+        REJECTED = "rejected"
+
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT, related_name="registrations")
+    name = models.CharField(max_length=60, help_text="The registry's id, like CXXXXXX of a 10DLC campaign.")
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
+    segments_per_second = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.01)],
+        help_text="Over all of its senders; empty: no own limit.",
+    )
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="one_registration_name")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.status})"
 
 
 class Sender(TenantScoped):
-    """A number or id that a brand texts from, at one account. `position` is the order in which accounts are tried."""
+    """A number or id that a brand texts from, at one account.
+
+    The brand's senders of the lowest `position` that fit a person share the load by `weight`, each person keeping
+    theirs; the next position is for when none of these can be used.
+    """
+
+    class Kind(models.TextChoices):
+        LONG_CODE = "long_code", "long code"
+        TOLL_FREE = "toll_free", "toll-free number"
+        SHORT_CODE = "short_code", "short code"
+        ALPHANUMERIC = "alphanumeric", "name"
+        EMAIL = "email", "e-mail address"
 
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT, related_name="senders")
     account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="senders")
-    address = models.CharField(max_length=40, help_text="E.164 number, short code or id.")
+    address = models.CharField(max_length=120, help_text="E.164 number, short code, id, or e-mail address.")
+    kind = models.CharField(
+        max_length=12, choices=Kind.choices, blank=True, help_text="The vendor's usual rate for this kind applies."
+    )
     position = models.PositiveSmallIntegerField(default=0, help_text="The lowest is tried first.")
-    segments_per_second = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.01)])
+    weight = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1)], help_text="Share among the senders of one position."
+    )
+    countries = ArrayField(
+        models.CharField(max_length=2), default=list, blank=True, help_text="Only for these; empty: for all."
+    )
+    registration = models.ForeignKey(
+        Registration,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="senders",
+        help_text="If given, it must be approved before anything is sent.",
+    )
+    segments_per_second = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.01)], help_text="Empty: what is usual for its kind."
+    )
     is_active = models.BooleanField(default=True)
 
     objects = TenantQuerySet.as_manager()
@@ -85,3 +191,17 @@ class Sender(TenantScoped):
 
     def __str__(self) -> str:
         return self.address
+
+
+class Pin(TenantScoped):
+    """An operator's decision that a brand sends through one account only, whatever automation thinks of it."""
+
+    brand = models.OneToOneField(Brand, on_delete=models.CASCADE, related_name="pin")
+    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="pins")
+    reason = models.CharField(max_length=120)
+    pinned_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = TenantQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.brand} through {self.account}"

@@ -1,14 +1,34 @@
-"""Which account and sender a brand's messages go through, and why."""
+"""Which account and sender each message goes through, and why.
 
+A brand's senders are its routes. Those that may be used for a person (country, registration, channel) are ordered: by
+position, and within a position by a hash of number and sender, weighted, so that people are shared out by weight and
+each keeps theirs while it exists. The first whose account was not tried in this turn and is well is taken; an
+operator's pin leaves one account only, well or not. Everything is configuration in the rows: swapping two vendors in
+the middle of a campaign is an edit of their senders.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from django.db.models import Q
 
 from providers.adapters.base import Adapter, Limits
-from providers.models import Sender
+from providers.models import AccountHealth, Pin, Registration, Sender
+from smsplatform.common import phone
+
+_SPREAD: Final = 2.0**64
+_LONGEST_REASON: Final = 120
+_SMS: Final = "sms"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Channel:
-    """A sender at an account, ready for use. `reason` is stored on the attempt."""
+    """A sender at an account, ready for use."""
 
     account_id: int
     provider: str
@@ -16,41 +36,141 @@ class Channel:
     sender: str
     adapter: Adapter
     limits: Limits
-    sender_rate: float | None  # segments per second of this sender alone
+    sender_rate: float | None = None  # segments per second of this sender alone
+    tenant_id: int = 0
+    account: str = ""  # its name
+    registration_id: int | None = None
+    registration_rate: float | None = None  # segments per second over all of the registration's senders
+    position: int = 0
+    weight: int = 1
+    countries: frozenset[str] = frozenset()
+    is_well: bool = True
+    health: str = ""  # for people: since when it is broken, and why
+    probe_at: datetime | None = None
+
+
+class Choice(NamedTuple):
+    """The channel that a message goes through; `reason` is stored on the attempt."""
+
+    channel: Channel
     reason: str
 
 
-def channels(brand_id: int) -> list[Channel]:
-    """Return the brand's usable channels in the order in which they are tried. One statement."""
+class Routes:
+    """A brand's usable channels, and who goes through which."""
+
+    def __init__(self, channels: Iterable[Channel], pinned: int | None = None) -> None:
+        self.channels = tuple(channels)
+        self._pinned = pinned
+        # Nearly every brand has one sender for everybody, and then there is nothing to work out per person.
+        self._is_simple = len(self.channels) == 1 and not self.channels[0].countries
+
+    def order(self, number: str) -> tuple[Channel, ...]:
+        """Return the channels that may be used for a number, the best first."""
+        return self.channels if self._is_simple else self._ordered(number)
+
+    def _ordered(self, number: str) -> tuple[Channel, ...]:
+        allowed = [each for each in self.channels if self._pinned in (None, each.account_id)]
+        if any(each.countries for each in allowed):
+            country = _country(number)
+            allowed = [each for each in allowed if not each.countries or country in each.countries]
+        return tuple(sorted(allowed, key=lambda each: (each.position, _draw(number, each))))
+
+    def choose(self, number: str, tried: frozenset[int] = frozenset()) -> Choice | None:
+        """Return the first channel whose account is well and was not tried in this turn."""
+        passed: list[str] = []
+        for place, channel in enumerate(self.order(number), start=1):
+            if channel.account_id in tried:
+                passed.append(f"{channel.account} was tried")
+            elif not channel.is_well and self._pinned is None:
+                passed.append(f"{channel.account} is {channel.health}")
+            else:
+                return Choice(channel, self._reason(channel, place, passed))
+        return None
+
+    def _reason(self, channel: Channel, place: int, passed: list[str]) -> str:
+        if self._pinned is not None:
+            return f"pinned to {channel.account}"[:_LONGEST_REASON]
+        rivals = [each for each in self.channels if each.position == channel.position]
+        shares = f", weight {channel.weight} of {sum(each.weight for each in rivals)}" if len(rivals) > 1 else ""
+        because = f": {'; '.join(dict.fromkeys(passed))}" if passed else ""
+        return f"choice {place}, position {channel.position}{shares}{because}"[:_LONGEST_REASON]
+
+    def canary(self, number: str, account_id: int) -> Choice | None:
+        """Return the channel of a broken account, if this number would go through it were it well."""
+        well = self.choose(number)
+        for channel in self.order(number):
+            if channel.account_id == account_id:
+                return Choice(channel, "canary of a broken account")
+            if well is not None and channel is well.channel:
+                break
+        return None
+
+    def probes_due(self, now: datetime) -> list[int]:
+        """Return the broken accounts that may be tried with one message now."""
+        due = {each.account_id for each in self.channels if each.probe_at is not None and each.probe_at <= now}
+        return sorted(due) if self._pinned is None else []
+
+    def next_probe(self) -> datetime | None:
+        """Return when the first of the broken accounts may be tried again."""
+        return min((each.probe_at for each in self.channels if each.probe_at is not None), default=None)
+
+
+def routes(brand_id: int) -> Routes:
+    """Return the brand's routes as they are now. Two statements."""
     senders = (
-        Sender.objects.filter(brand_id=brand_id, is_active=True, account__paused_at=None)
-        .select_related("account")
+        Sender.objects.filter(
+            Q(registration=None) | Q(registration__status=Registration.Status.APPROVED),
+            brand_id=brand_id,
+            is_active=True,
+            account__paused_at=None,
+        )
+        .select_related("account__health", "registration")
         .order_by("position", "id")
     )
-    found = []
-    for place, sender in enumerate(senders, start=1):
-        account = sender.account
-        adapter = account.adapter()
-        vendor = adapter.limits
-        found.append(
-            Channel(
-                account_id=account.pk,
-                provider=account.provider,
-                key=account.key,
-                sender=sender.address,
-                adapter=adapter,
-                limits=Limits(
-                    segments_per_second=account.segments_per_second or vendor.segments_per_second,
-                    concurrency=account.concurrency or vendor.concurrency,
-                    timeout=account.timeout or vendor.timeout,
-                ),
-                sender_rate=sender.segments_per_second,
-                reason=f"choice {place} of the brand's senders",
-            )
-        )
-    return found
+    pinned = Pin.objects.filter(brand_id=brand_id).values_list("account_id", flat=True).first()
+    found = [_channel(sender) for sender in senders]
+    # One channel never stands in for the other: who is to get a text gets no mail.
+    return Routes([each for each in found if each.adapter.channel == _SMS], pinned)
 
 
-def choose(available: list[Channel], tried: frozenset[int]) -> Channel | None:
-    """Return the first channel whose account was not tried in this turn."""
-    return next((channel for channel in available if channel.account_id not in tried), None)
+def _channel(sender: Sender) -> Channel:
+    account, registration = sender.account, sender.registration
+    adapter = account.adapter()
+    vendor = adapter.limits
+    health: AccountHealth | None = getattr(account, "health", None)
+    is_well = health is None or health.state == AccountHealth.State.OK
+    return Channel(
+        account_id=account.pk,
+        tenant_id=account.tenant_id,
+        account=account.name,
+        provider=account.provider,
+        key=account.key,
+        sender=sender.address,
+        adapter=adapter,
+        limits=Limits(
+            segments_per_second=account.segments_per_second or vendor.segments_per_second,
+            concurrency=account.concurrency or vendor.concurrency,
+            timeout=account.timeout or vendor.timeout,
+        ),
+        sender_rate=sender.segments_per_second or adapter.sender_rates.get(sender.kind),
+        registration_id=registration.pk if registration else None,
+        registration_rate=registration.segments_per_second if registration else None,
+        position=sender.position,
+        weight=sender.weight,
+        countries=frozenset(sender.countries),
+        is_well=is_well,
+        health="" if is_well or health is None else f"{health.state} since {health.since:%H:%M} ({health.reason})",
+        probe_at=None if is_well or health is None else health.probe_at,
+    )
+
+
+def _draw(number: str, channel: Channel) -> float:
+    """Return a number's draw for a sender: the smallest wins, in proportion to the weights (rendezvous hashing)."""
+    digest = hashlib.blake2b(f"{number} {channel.account_id} {channel.sender}".encode(), digest_size=8).digest()
+    return -math.log((int.from_bytes(digest) + 1) / (_SPREAD + 1)) / channel.weight
+
+
+@lru_cache(maxsize=10_000)
+def _country(number: str) -> str:
+    return phone.country(number)

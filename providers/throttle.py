@@ -1,4 +1,4 @@
-"""Rates per account and sender, in message segments, exact over all workers: one Lua call per slice.
+"""Rates per account, sender and registration, in message segments, exact over all workers: one Lua call per slice.
 
 Each bucket is one number, the instant at which its next segment is due. A slice's rows get their instants one after
 the other, as far as the look-ahead reaches, so a burst never exceeds 2 % of a second. A missing bucket starts empty, and
@@ -89,9 +89,15 @@ def take(channel: Channel, segments: Sequence[int], *, look_ahead: float = LOOK_
 
 
 def _buckets(channel: Channel) -> tuple[list[str], list[float]]:
-    """Return the keys (one hash tag, so they live on one node) and the seconds per segment of each."""
-    tag = f"{{throttle:{channel.account_id}}}"
-    buckets = {f"{tag}:account": channel.limits.segments_per_second}
+    """Return the keys (one hash tag per tenant, so they live on one node) and the seconds per segment of each.
+
+    A registration is counted over all senders and accounts that use it, as carriers do (R67).
+    """
+    tag = f"{{throttle:{channel.tenant_id}}}"
+    account = f"{tag}:account:{channel.account_id}"
+    buckets = {account: channel.limits.segments_per_second}
     if channel.sender_rate:
-        buckets[f"{tag}:sender:{channel.sender}"] = channel.sender_rate
+        buckets[f"{account}:sender:{channel.sender}"] = channel.sender_rate
+    if channel.registration_id and channel.registration_rate:
+        buckets[f"{tag}:registration:{channel.registration_id}"] = channel.registration_rate
     return list(buckets), [1 / (rate * _SHARE) for rate in buckets.values()]

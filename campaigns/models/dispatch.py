@@ -152,6 +152,7 @@ class Attempt(models.Model):
     detail = models.CharField(max_length=200, blank=True, db_default="")
     answered_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=120, blank=True, db_default="", help_text="Why this account and sender.")
+    parts = models.SmallIntegerField(db_default=1, help_text="Delivery reports to come: one for each, at some vendors.")
 
     objects = AttemptQuerySet.as_manager()
 
@@ -181,6 +182,8 @@ class Trouble(models.Model):
     kind = models.CharField(max_length=11)
     since = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(null=True, help_text="When an unknown becomes final.")
+    ask_at = models.DateTimeField(null=True, help_text="When the provider is asked next whether it has the message.")
+    asked = models.SmallIntegerField(db_default=0, help_text="How often the provider was asked.")
 
     objects = TenantQuerySet.as_manager()
 

@@ -80,6 +80,9 @@ class Receipt(models.Model):
     dispatch_id = models.UUIDField(db_index=True)
     flight = models.SmallIntegerField()
     provider_id = models.CharField(max_length=80, blank=True)
+    part = models.CharField(
+        max_length=80, blank=True, db_default="", help_text="Which part of the text, where the vendor reports on each."
+    )
     status = models.CharField(max_length=12)
     code = models.CharField(max_length=60, blank=True)
     detail = models.CharField(max_length=200, blank=True)
@@ -104,13 +107,19 @@ class Reply(models.Model):
     )
     account = models.ForeignKey(ProviderAccount, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     provider_id = models.CharField(max_length=80, blank=True)
-    number = models.CharField(max_length=20, help_text="The person's.")
-    to = models.CharField(max_length=20, help_text="Ours.")
+    number = models.CharField(max_length=254, help_text="The person's.")
+    to = models.CharField(max_length=254, help_text="Ours.")
     text = models.TextField(blank=True)
     media = models.JSONField(default=list)
     is_opt_out = models.BooleanField(default=False)
     received_at = models.DateTimeField()
     tidied_at = models.DateTimeField(null=True, help_text="The person's waiting dispatches are blocked since then.")
+    whole = models.CharField(
+        max_length=120, blank=True, db_default="", help_text="The vendor's mark of a long message that comes in pieces."
+    )
+    pieces = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField()), help_text="Its texts by number."
+    )
 
     objects = TenantQuerySet.as_manager()
 
@@ -118,6 +127,11 @@ class Reply(models.Model):
         verbose_name_plural = "replies"
         indexes = [
             models.Index(fields=["id"], condition=models.Q(is_opt_out=True, tidied_at=None), name="reply_untidied")
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "whole"], condition=~models.Q(whole=""), name="one_reply_per_long_message"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,7 +1,8 @@
 """The adapters, found by being in this folder.
 
-`ADAPTERS` maps each slug to its class; files named `base…` are what adapters stand on. A file that fails to import, a second adapter with the same
-slug, or a file without an adapter is an error at start-up, never a provider silently absent.
+`ADAPTERS` maps each slug to its class; files named `base…` are what adapters stand on. A file that
+fails to import, a second adapter with the same slug, or a file without an adapter is an error at
+start-up, never a provider silently absent.
 """
 
 from collections.abc import Iterator, Mapping

@@ -128,6 +128,15 @@ def parse(
     return rules.parse(raw)
 
 
+def country(number: str) -> str:
+    """Return the country of a stored number; the main one of its country code where the plan has no such number."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except NumberParseException:
+        return ""
+    return phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(parsed.country_code)
+
+
 def masked(raw: str) -> str:
     """Return the text with every digit but the last two hidden, for messages about what somebody wrote."""
     hidden = len([mark for mark in raw if mark.isdigit()]) - 2

@@ -43,7 +43,7 @@ def test_the_rate_of_an_account_is_shared_by_all_who_send(acme, simulator):
     """Four workers, one account of 40 segments a second, from empty buckets: never more than its share."""
     acme.account.segments_per_second = 40
     acme.account.save()
-    [channel] = sending.routing.channels(acme.brand.pk)
+    [channel] = sending.routing.routes(acme.brand.pk).channels
     granted = together(*[lambda: throttle.take(channel, [1] * 100)] * 4)
     delays = sorted(delay for grant in granted for delay in grant.delays)
     gaps = [later - earlier for earlier, later in itertools.pairwise(delays)]
@@ -56,7 +56,7 @@ def test_an_empty_redis_gives_no_burst(acme):
     """Nobody knows what was granted before; when all of that is posted, the bucket begins empty."""
     acme.account.segments_per_second = 20
     acme.account.save()
-    [channel] = sending.routing.channels(acme.brand.pk)
+    [channel] = sending.routing.routes(acme.brand.pk).channels
     first = throttle.take(channel, [1] * 100)
     redis.client().flushdb()
     lost = throttle.take(channel, [1] * 100)
@@ -71,7 +71,7 @@ def test_an_empty_redis_gives_no_burst(acme):
 def test_an_urgent_message_is_served_while_a_campaign_takes_all_that_flows(acme, simulator):
     acme.account.segments_per_second = 10
     acme.account.save()
-    [channel] = sending.routing.channels(acme.brand.pk)
+    [channel] = sending.routing.routes(acme.brand.pk).channels
     run = acme.run(acme.campaign(), key="bulk")
     notifications.send(
         brand=acme.brand, number="+12125550100", text="1", now=database.now(), category=Category.TRANSACTIONAL
@@ -125,9 +125,9 @@ def test_rows_of_a_slow_claim_go_out_behind_those_that_others_were_granted_meanw
     late, others, posted = [], [], []
     monkeypatch.setattr(delivery, "clock", lambda: clock() + (0.5 if late else 0.0))
 
-    def slowly(turn, channel, rows):
-        claimed = claim(turn, channel, rows)
-        others.extend(clock() + delay for delay in throttle.take(channel, [1] * 20).delays)
+    def slowly(turn, choice, rows):
+        claimed = claim(turn, choice, rows)
+        others.extend(clock() + delay for delay in throttle.take(choice.channel, [1] * 20).delays)
         late.append(1)
         return claimed
 

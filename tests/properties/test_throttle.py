@@ -54,7 +54,6 @@ def channel(sender="a", *, rate, sender_rate=None, account=1):
         adapter=adapter(credentials=adapter.Credentials("token", "secret")),
         limits=Limits(segments_per_second=rate, concurrency=10, timeout=10),
         sender_rate=sender_rate,
-        reason="",
     )
 
 

@@ -24,7 +24,7 @@ class OpenTurn:
         self._turn.batch = batch
         self._turn.judge = pipeline.judge_ready(batch)
         self.brand_id = batch.brand_id
-        self.channels = routing.channels(batch.brand_id)
+        self.channels = routing.routes(batch.brand_id).channels
         self.rows = [
             sending._Row(*values)
             for values in batch.dispatches.in_state(State.READY)
@@ -38,7 +38,7 @@ class OpenTurn:
             return []
         channel = self.channels[choice % len(self.channels)]
         wanted, self.rows = self.rows[:count], self.rows[count:]
-        claimed = self._turn._claim(channel, wanted)
+        claimed = self._turn._claim(routing.Choice(channel, "drawn"), wanted)
         flights, now = (claimed.flights, claimed.at) if claimed else ({}, None)
         return [
             Flight(
