@@ -13,7 +13,19 @@ from celery.exceptions import Ignore
 from django.conf import settings
 from django.db import transaction
 
-from campaigns import fence, imports, launch, notifications, receipts, recovery, replies, schedules, scheduling, sending
+from campaigns import (
+    fence,
+    imports,
+    launch,
+    notifications,
+    receipts,
+    reconciling,
+    recovery,
+    replies,
+    schedules,
+    scheduling,
+    sending,
+)
 from campaigns.leases import LeaseLost
 from campaigns.models import Lane
 from campaigns.pipeline import PIPELINE, Stage, record_results
@@ -155,6 +167,12 @@ def recover() -> None:
     if ended:
         for lane in Lane:
             hand_out(lane)
+
+
+@shared_task(name="ask_providers", queue="imports")
+def ask_providers() -> None:
+    """Ask providers about what is in doubt. It may take long, so it shares the queue of what nobody waits for."""
+    reconciling.ask_providers(database.now())
 
 
 @shared_task(name="keep_house")

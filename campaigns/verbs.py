@@ -459,6 +459,35 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             now=now,
         )
 
+    def prove_by_look_up(self, dispatch_id: uuid.UUID, flight: int, *, provider_id: str, now: datetime) -> Moved:
+        """The provider, when asked, had this flight: the evidence rule."""
+        _lock([dispatch_id])
+        known = execute(
+            """
+            UPDATE campaigns_attempt SET proof = 'look-up', proven_at = %(now)s, provider_id = %(provider)s,
+              outcome = CASE WHEN outcome IN ('open', 'unknown') THEN 'accepted' ELSE outcome END
+            WHERE dispatch_id = %(id)s AND flight = %(flight)s AND proof = ''
+            """,
+            {"id": dispatch_id, "flight": flight, "provider": provider_id[:80], "now": now},
+        )
+        if not known:  # a receipt, or the poster's own answer, was faster
+            return Moved()
+        execute(
+            """
+            INSERT INTO campaigns_providermessage (account_id, tenant_id, provider_id, dispatch_id, flight, created_at)
+            SELECT account_id, tenant_id, provider_id, dispatch_id, flight, %(now)s FROM campaigns_attempt
+            WHERE dispatch_id = %(id)s AND flight = %(flight)s ON CONFLICT (account_id, provider_id) DO NOTHING
+            """,
+            {"id": dispatch_id, "flight": flight, "now": now},
+        )
+        return moves.prove(
+            [dispatch_id],
+            given="SELECT dispatch_id AS id, 'accepted' AS state, 'found at the provider' AS detail, claimed_at AS at"
+            " FROM campaigns_attempt WHERE dispatch_id = %(of)s AND flight = %(flight)s",
+            parameters={"of": dispatch_id, "flight": flight},
+            now=now,
+        )
+
     def _give_fates(self, answers: Sequence[Settlement], now: datetime) -> Moved:
         """sending, unknown -> what a refusal, a doubt or a message given back means."""
         return moves.apply(

@@ -10,17 +10,21 @@ from typing import Any, ClassVar
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from providers import checking, health
 from providers.adapters import ADAPTERS
-from providers.models import ProviderAccount, Sender
-from smsplatform.common import crypto
-from smsplatform.tenancy.admin_scope import TenantForm, TenantScopedAdmin, TenantScopedInline
-from smsplatform.tenancy.admin_verbs import PAUSE, RESUME, VerbsAdmin, pause_state
+from providers.models import AccountHealth, Pin, ProviderAccount, Registration, Sender
+from smsplatform.common import crypto, database
+from smsplatform.common.errors import ApplicationError
+from smsplatform.tenancy import audit
+from smsplatform.tenancy.admin_scope import TenantForm, TenantScopedAdmin, TenantScopedInline, actor_of
+from smsplatform.tenancy.admin_verbs import PAUSE, RESUME, Verb, VerbsAdmin, pause_state
 
 _PREFIX = "credential_"
+_OPTION = "option_"
 
 
 def _is_needed(field: "dataclasses.Field[Any]") -> bool:
@@ -40,6 +44,22 @@ def credential_fields(provider: str, *, is_new: bool) -> dict[str, forms.CharFie
     }
 
 
+def option_fields(provider: str, account: ProviderAccount | None) -> dict[str, forms.CharField]:
+    """Return a form field for each option of the adapter; an empty one means the default, which it shows."""
+    stored = account.options if account is not None else {}
+    return {
+        f"{_OPTION}{each.name}": forms.CharField(
+            label=each.name.replace("_", " "),
+            required=False,
+            strip=False,
+            initial=stored.get(each.name, ""),
+            widget=forms.Textarea(attrs={"rows": 1 + str(each.default).count("\n"), "cols": 80}),
+            help_text=f"Empty: {each.default}" if each.default else "Empty by default.",
+        )
+        for each in dataclasses.fields(ADAPTERS[provider].Options)
+    }
+
+
 class AccountForm(TenantForm):
     """An account; its credentials are encrypted when everything else is right."""
 
@@ -56,7 +76,20 @@ class AccountForm(TenantForm):
             self.instance.tenant = tenant
         if not self.errors and self.instance.tenant_id and (given or not self.instance.secret):
             self.instance.set_credentials({**self._stored(), **given})
+        self.instance.options = {
+            name.removeprefix(_OPTION): value for name, value in cleaned.items() if name.startswith(_OPTION) and value
+        }
+        if not self.errors and self.instance.secret:
+            self._check_options()
         return cleaned
+
+    def _check_options(self) -> None:
+        try:
+            self.instance.check_options()
+        except ValidationError as error:
+            self.add_error(None, error.messages)
+        except crypto.UndecryptableSecret:
+            self.add_error(None, "The stored credentials cannot be read any more; enter all of them.")
 
     def _stored(self) -> dict[str, Any]:
         """Return the stored credentials; none if they cannot be read any more, so that all must be given."""
@@ -70,7 +103,17 @@ class AccountForm(TenantForm):
 
 class SenderInline(TenantScopedInline):
     model = Sender
-    fields = ("brand", "address", "position", "segments_per_second", "is_active")
+    fields = (
+        "brand",
+        "address",
+        "kind",
+        "position",
+        "weight",
+        "countries",
+        "registration",
+        "segments_per_second",
+        "is_active",
+    )
 
 
 @admin.display(description="senders")
@@ -93,20 +136,51 @@ def _inbound_url(account: ProviderAccount) -> str:
     return f"{_webhook_url(account)}inbound"
 
 
+@admin.display(description="health", ordering="health__state")
+def _health(account: ProviderAccount) -> str:
+    found: AccountHealth | None = getattr(account, "health", None)
+    if found is None or found.state == AccountHealth.State.OK:
+        return "ok"
+    probe = f"; next canary {found.probe_at:%H:%M:%S} UTC" if found.probe_at else ""
+    return f"{found.state} since {found.since:%F %H:%M} UTC: {found.reason}{probe}"
+
+
+def _test(_request: HttpRequest, account: ProviderAccount) -> str:
+    checked = checking.check(account)
+    if checked.is_fine is False:
+        raise ApplicationError(checked.told)
+    return f"{account}: {checked.told}."
+
+
+def _mark_well(request: HttpRequest, account: ProviderAccount) -> str:
+    if health.reset(account.pk, database.now()):
+        audit.record(
+            actor=actor_of(request), verb="provideraccount.marked_well", target=account.name, tenant=account.tenant_id
+        )
+    return f"{account} is taken for well; the breaker watches it as before."
+
+
+TEST = Verb("test", "Test", _test)
+MARK_WELL = Verb(
+    "mark_well", "Mark as well", _mark_well, is_offered=lambda row: getattr(row, "health", None) is not None
+    and row.health.state != AccountHealth.State.OK,
+)  # fmt: skip
+
+
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(VerbsAdmin):
     """Accounts at providers."""
 
     form = AccountForm
-    list_display = ("name", "provider", pause_state, _senders, "segments_per_second", "created_at")
+    list_display = ("name", "provider", pause_state, _health, _senders, "segments_per_second", "created_at")
     search_fields = ("name",)
     secret_fields = ("secret", "key")
     inlines = (SenderInline,)
-    readonly_fields: ClassVar[Any] = ("provider", _status_url, _inbound_url, pause_state, "created_at")
-    verbs = (PAUSE, RESUME)
+    readonly_fields: ClassVar[Any] = ("provider", _status_url, _inbound_url, pause_state, _health, "created_at")
+    verbs = (PAUSE, RESUME, TEST, MARK_WELL)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("senders")
+        return super().get_queryset(request).select_related("health").prefetch_related("senders")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         limits = ("base_url", "segments_per_second", "concurrency", "timeout")
@@ -119,15 +193,19 @@ class ProviderAccountAdmin(VerbsAdmin):
             names = tuple(credential_fields(provider, is_new=obj is None))
             what = f"{ADAPTERS[provider].title}. Written here, stored encrypted, never shown again."
             shown.append(("Credentials", {"fields": names, "description": what}))
+            if options := tuple(option_fields(provider, obj)):
+                shown.append(("Options", {"fields": options, "classes": ["collapse"]}))
         shown.append(("Limits", {"fields": limits, "description": "Empty fields: the vendor's defaults."}))
         if obj is not None:
             told = {"fields": (_status_url, _inbound_url), "description": "Enter these at the provider."}
-            shown += [("Webhooks", told), ("State", {"fields": (pause_state, "created_at")})]
+            shown += [("Webhooks", told), ("State", {"fields": (pause_state, _health, "created_at")})]
         return shown
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         provider = self._provider(request, obj)
-        own: dict[str, Any] = dict(credential_fields(provider, is_new=obj is None)) if provider else {}
+        own: dict[str, Any] = {}
+        if provider:
+            own = {**credential_fields(provider, is_new=obj is None), **option_fields(provider, obj)}
         form = type("AccountForm", (AccountForm,), {**own, "provider_slug": provider})
         return super().get_form(request, obj, change, **{"form": form, **kwargs})
 
@@ -157,9 +235,43 @@ class ProviderAccountAdmin(VerbsAdmin):
 class SenderAdmin(TenantScopedAdmin):
     """Numbers and ids we text from."""
 
-    list_display = ("address", "brand", "account", "position", "segments_per_second", "is_active")
-    list_select_related = ("brand", "account")
+    list_display = ("address", "brand", "account", "kind", "position", "weight", "registration", "is_active")
+    list_select_related = ("brand", "account", "registration")
     list_filter = ("brand", "account", "is_active")
     search_fields = ("address",)
-    fields = ("brand", "account", "address", "position", "segments_per_second", "is_active")
+    fields = (
+        "brand",
+        "account",
+        "address",
+        "kind",
+        "position",
+        "weight",
+        "countries",
+        "registration",
+        "segments_per_second",
+        "is_active",
+    )
+    autocomplete_fields = ("brand", "account")
+
+
+@admin.register(Registration)
+class RegistrationAdmin(TenantScopedAdmin):
+    """What carriers know a brand's texts by."""
+
+    list_display = ("name", "brand", "status", "segments_per_second")
+    list_select_related = ("brand",)
+    list_filter = ("brand", "status")
+    search_fields = ("name",)
+    fields = ("brand", "name", "status", "segments_per_second")
+    autocomplete_fields = ("brand",)
+
+
+@admin.register(Pin)
+class PinAdmin(TenantScopedAdmin):
+    """Brands that go through one account only, by an operator's decision."""
+
+    list_display = ("brand", "account", "reason", "pinned_at")
+    list_select_related = ("brand", "account")
+    list_filter = ("account",)
+    fields = ("brand", "account", "reason")
     autocomplete_fields = ("brand", "account")

@@ -196,6 +196,7 @@ CELERY_BEAT_SCHEDULE = {
     "fire schedules": {"task": "fire_schedules", "schedule": 15.0},
     "apply events": {"task": "apply_events", "schedule": 2.0},
     "recover": {"task": "recover", "schedule": 5.0},
+    "ask providers": {"task": "ask_providers", "schedule": 30.0},
     "keep house": {"task": "keep_house", "schedule": 3600.0},
 }
 for _entry in CELERY_BEAT_SCHEDULE.values():

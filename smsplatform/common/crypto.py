@@ -34,6 +34,22 @@ def encrypt(value: dict[str, Any], *, tenant_id: int) -> str:
     return _fernet(tuple(settings.CREDENTIAL_KEYS)).encrypt(body.encode()).decode()
 
 
+def is_newest(token: str) -> bool:
+    """Return whether the token was written with the first of CREDENTIAL_KEYS; raises UndecryptableSecret for none."""
+    keys = tuple(settings.CREDENTIAL_KEYS)
+    try:
+        _fernet(keys[:1]).decrypt(token.encode())
+    except InvalidToken:
+        try:
+            _fernet(keys).decrypt(token.encode())
+        except InvalidToken:
+            raise UndecryptableSecret(
+                "the stored secret was written with a key that is not in CREDENTIAL_KEYS"
+            ) from None
+        return False
+    return True
+
+
 def decrypt(token: str, *, tenant_id: int) -> dict[str, Any]:
     """Return the value; raises UndecryptableSecret."""
     try:

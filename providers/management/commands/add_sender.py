@@ -6,14 +6,15 @@ from typing import Any, ClassVar, Final
 
 from django.db import transaction
 
-from providers.models import ProviderAccount, Sender
+from providers.models import ProviderAccount, Registration, Sender
 from smsplatform.common.console import Answer, OperatorCommand, made, make_once
 from smsplatform.common.errors import Conflict, InvalidInput
 from smsplatform.tenancy import access, audit
+from smsplatform.tenancy.models import Brand
 
-# A telephone number, a short code, a name of up to 11 signs, or a vendor's id of a pool of numbers.
+# A telephone number, a short code, a name of up to 11 signs, a vendor's id of a pool of numbers, or an e-mail address.
 _ADDRESS: Final = re.compile(
-    r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _.-]{1,11}|[A-Za-z0-9-]{20,40}"
+    r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _.-]{1,11}|[A-Za-z0-9-]{20,40}|[^@\s]+@[^@\s]+\.[^@\s]+"
 ).fullmatch
 
 
@@ -25,6 +26,10 @@ class Command(OperatorCommand):
         "address": "ADDRESS",
         "position": "--position",
         "segments_per_second": "--rate",
+        "kind": "--kind",
+        "weight": "--weight",
+        "countries": "--country",
+        "registration": "--registration",
         "provideraccount": "ACCOUNT",
         "brand": "BRAND",
     }
@@ -36,7 +41,11 @@ class Command(OperatorCommand):
         parser.add_argument("account", help="name of the provider account")
         parser.add_argument("address", help="+18885550123, a short code, or an id")
         parser.add_argument("--position", type=int, help="the lowest is tried first (0)")
-        parser.add_argument("--rate", type=float, help="segments per second of this sender alone (no own limit)")
+        parser.add_argument("--rate", type=float, help="segments per second of this sender alone (usual for its kind)")
+        parser.add_argument("--kind", choices=Sender.Kind.values, help="what kind of sender it is")
+        parser.add_argument("--weight", type=int, help="share among the senders of its position (1)")
+        parser.add_argument("--country", action="append", metavar="XX", help="only for numbers of it; may be repeated")
+        parser.add_argument("--registration", help="name of the registration it belongs to; made as pending if new")
 
     def act(self, options: dict[str, Any]) -> Answer:
         """Make it, or find the same one."""
@@ -62,7 +71,16 @@ class Command(OperatorCommand):
             sender, is_new = make_once(
                 Sender,
                 by={"tenant": tenant, "brand": brand, "account": account, "address": address},
-                given={"position": options["position"], "segments_per_second": options["rate"]},
+                given={
+                    "position": options["position"],
+                    "segments_per_second": options["rate"],
+                    "kind": options["kind"],
+                    "weight": options["weight"],
+                    "countries": sorted({country.upper() for country in options["country"]})
+                    if options["country"]
+                    else None,
+                    "registration": _registration(brand, options["registration"]),
+                },
             )
             if is_new:
                 audit.record(
@@ -82,3 +100,12 @@ class Command(OperatorCommand):
             "made": is_new,
         }
         return Answer(data, [made("sender", address, is_new=is_new)])
+
+
+def _registration(brand: Brand, name: str | None) -> Registration | None:
+    if not name:
+        return None
+    found, _ = Registration.objects.get_or_create(tenant_id=brand.tenant_id, name=name, defaults={"brand": brand})
+    if found.brand_id != brand.pk:
+        raise Conflict(f"{name} is the registration of another brand; each brand has its own", field="registration")
+    return found

@@ -4,6 +4,7 @@ import os
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ class Command(OperatorCommand):
         "provider": "--provider",
         "credential": "--credential",
         "credential_env": "--credential-env",
+        "options": "--option",
         "base_url": "--base-url",
         "segments_per_second": "--rate",
         "concurrency": "--concurrency",
@@ -48,6 +50,13 @@ class Command(OperatorCommand):
             metavar="KEY=ENVVAR",
             help="read the value from an environment variable: secrets stay out of the shell's history",
         )
+        parser.add_argument(
+            "--option",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="what this account does otherwise than the vendor's defaults; @FILE as the value reads a file",
+        )
         parser.add_argument("--base-url", help="where its API is (the vendor's)")
         parser.add_argument("--rate", type=float, help="segments per second (the vendor's)")
         parser.add_argument("--concurrency", type=int, help="requests in the air (the vendor's)")
@@ -61,6 +70,7 @@ class Command(OperatorCommand):
         except UnknownProvider as error:
             raise InvalidInput(str(error), field="provider") from None
         credentials = _credentials(kind, options["credential"], options["credential_env"])
+        chosen = _options(options["option"])
         with transaction.atomic():
             account, is_new = make_once(
                 ProviderAccount,
@@ -68,11 +78,12 @@ class Command(OperatorCommand):
                 given={
                     "provider": kind.slug,
                     "base_url": options["base_url"],
+                    "options": chosen or None,
                     "segments_per_second": options["rate"],
                     "concurrency": options["concurrency"],
                     "timeout": options["timeout"],
                 },
-                finish=lambda account: account.set_credentials(credentials),
+                finish=lambda account: _finish(account, credentials),
             )
             if is_new:
                 audit.record(
@@ -129,6 +140,26 @@ def _credentials(kind: type[Adapter], plain: Sequence[str], named: Sequence[str]
     if missing:
         told = " ".join(f"--credential-env {name}=ENVVAR" for name in missing)
         raise InvalidInput(f"{kind.slug} needs {', '.join(missing)} too; add {told}", field="credential")
+    return found
+
+
+def _finish(account: ProviderAccount, credentials: dict[str, str]) -> None:
+    account.set_credentials(credentials)
+    account.check_options()
+
+
+def _options(given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        key, value = _pair(text, "options", "KEY=VALUE")
+        if key in found:
+            raise InvalidInput(f"{key} is given twice; give it once", field="options")
+        if value.startswith("@"):
+            try:
+                value = Path(value[1:]).read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InvalidInput(f"{key}: the file cannot be read: {error}", field="options") from None
+        found[key] = value
     return found
 
 
