@@ -54,6 +54,10 @@ bench: $(DEV_STAMP)  ## measure how fast it is, against this machine without us 
 soak: $(DEV_STAMP)  ## measure with 20 million old messages in the tables (SHORT=1; half an hour, 20 GB of disk)
 	$(BIN)/python -m tests.soak $(if $(SHORT),--short)
 
+.PHONY: adapter
+adapter: $(DEV_STAMP)  ## write the two files of a new provider: make adapter name=acme_sms
+	@$(DUMMY) $(BIN)/python manage.py start_adapter $(if $(name),$(name),$(error name it: make adapter name=acme_sms))
+
 .PHONY: check
 check: $(DEV_STAMP)  ## lint, format, types, layers, migrations, docs, deployment
 	@echo "· lint";        $(BIN)/ruff check .

@@ -20,7 +20,7 @@ class Suppression(models.Model):
     scope = models.CharField(max_length=10, choices=Scope.choices, default=Scope.BRAND)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    number = models.CharField(max_length=16)
+    number = models.CharField(max_length=254, help_text="E.164, or an e-mail address.")
     category = models.CharField(max_length=16, blank=True, help_text="Empty: every category.")
     reason = models.CharField(max_length=60)
     source = models.CharField(max_length=60)
@@ -80,7 +80,7 @@ class Permit(models.Model):
         Tenant, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     brand = models.ForeignKey(Brand, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
-    number = models.CharField(max_length=16)
+    number = models.CharField(max_length=254, help_text="E.164, or an e-mail address.")
     is_person_capped = models.BooleanField()
     windows = ArrayField(models.BigIntegerField(), default=list)
     at = models.DateTimeField(null=True)

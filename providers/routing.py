@@ -23,7 +23,7 @@ from smsplatform.common import phone
 
 _SPREAD: Final = 2.0**64
 _LONGEST_REASON: Final = 120
-_SMS: Final = "sms"
+_SMS, _EMAIL, _AT = "sms", "email", "@"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,14 +63,19 @@ class Routes:
         self.channels = tuple(channels)
         self._pinned = pinned
         # Nearly every brand has one sender for everybody, and then there is nothing to work out per person.
-        self._is_simple = len(self.channels) == 1 and not self.channels[0].countries
+        only = self.channels[0] if len(self.channels) == 1 else None
+        self._is_simple = only is not None and not only.countries and only.adapter.channel == _SMS
 
     def order(self, number: str) -> tuple[Channel, ...]:
-        """Return the channels that may be used for a number, the best first."""
-        return self.channels if self._is_simple else self._ordered(number)
+        """Return the channels that may be used for a number (or an e-mail address), the best first."""
+        return self.channels if self._is_simple and _AT not in number else self._ordered(number)
 
     def _ordered(self, number: str) -> tuple[Channel, ...]:
-        allowed = [each for each in self.channels if self._pinned in (None, each.account_id)]
+        # One channel never stands in for the other: who is to get a text gets no mail.
+        kind = _EMAIL if _AT in number else _SMS
+        allowed = [
+            each for each in self.channels if each.adapter.channel == kind and self._pinned in (None, each.account_id)
+        ]
         if any(each.countries for each in allowed):
             country = _country(number)
             allowed = [each for each in allowed if not each.countries or country in each.countries]
@@ -129,9 +134,7 @@ def routes(brand_id: int) -> Routes:
         .order_by("position", "id")
     )
     pinned = Pin.objects.filter(brand_id=brand_id).values_list("account_id", flat=True).first()
-    found = [_channel(sender) for sender in senders]
-    # One channel never stands in for the other: who is to get a text gets no mail.
-    return Routes([each for each in found if each.adapter.channel == _SMS], pinned)
+    return Routes(map(_channel, senders), pinned)
 
 
 def _channel(sender: Sender) -> Channel:

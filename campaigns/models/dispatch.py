@@ -86,7 +86,7 @@ class Dispatch(models.Model):
     run = _loose(Run)
     batch = models.ForeignKey(Batch, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", null=True)
     recipient = _loose("campaigns.Recipient", null=True)
-    number = models.CharField(max_length=16)
+    number = models.CharField(max_length=254, help_text="E.164, or an e-mail address.")
     state = models.CharField(max_length=11, choices=[(s.value, s.value) for s in State], default=State.QUEUED)
     reason = models.CharField(max_length=60, blank=True, db_default="")
     detail = models.CharField(max_length=200, blank=True, db_default="")
@@ -166,7 +166,7 @@ class SendLock(models.Model):
     pk = models.CompositePrimaryKey("brand_id", "number")
     tenant = _loose(Tenant)
     brand = _loose(Brand)
-    number = models.CharField(max_length=16)
+    number = models.CharField(max_length=254, help_text="E.164, or an e-mail address.")
     dispatch_id = models.UUIDField()
     until = models.DateTimeField()
 

@@ -14,9 +14,11 @@ from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
+from urllib.parse import quote
 
 from providers.adapters.base import (
     Adapter,
+    Finding,
     HttpCall,
     HttpReply,
     Inbound,
@@ -24,9 +26,11 @@ from providers.adapters.base import (
     MalformedEvent,
     Message,
     Outcome,
+    Question,
     Receipt,
     ReceiptStatus,
     Result,
+    Unreadable,
     WebhookAnswer,
     WebhookRequest,
     json_object,
@@ -117,6 +121,25 @@ class SimulatorAdapter(Adapter):
             retry_after=retry_after(reply.headers),
             opted_out=refused and code == "opted_out",
         )
+
+    def look_up(self, question: Question) -> HttpCall:
+        """Return the question by our reference, which proves what it finds."""
+        return HttpCall("GET", f"{self._url}?reference={quote(question.reference, safe='')}", self._headers, b"")
+
+    def found(self, question: Question, reply: HttpReply) -> list[Finding]:
+        """Return the messages with our reference."""
+        listed = (json_object(reply.body) or {}).get("messages")
+        if not 200 <= reply.status < 300 or not isinstance(listed, list):  # noqa: PLR2004 - the success class of HTTP
+            raise Unreadable(f"HTTP {reply.status} without a list of messages")
+        return [
+            Finding(provider_id=str(each["id"]), reference=question.reference)
+            for each in listed
+            if isinstance(each, dict) and _is_id(each.get("id")) and each.get("reference") == question.reference
+        ]
+
+    def check(self) -> HttpCall:
+        """Return a question about nothing, which the token must be right for."""
+        return HttpCall("GET", f"{self._url}?reference=0", self._headers, b"")
 
     def verify(self, request: WebhookRequest) -> bool:
         """Return whether the secret signed the instant and body.

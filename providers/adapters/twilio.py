@@ -11,6 +11,8 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
@@ -18,6 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from providers.adapters.base import (
     Adapter,
+    Finding,
     HttpCall,
     HttpReply,
     Inbound,
@@ -25,9 +28,11 @@ from providers.adapters.base import (
     MalformedEvent,
     Message,
     Outcome,
+    Question,
     Receipt,
     ReceiptStatus,
     Result,
+    Unreadable,
     WebhookAnswer,
     WebhookRequest,
     json_object,
@@ -187,6 +192,35 @@ class TwilioAdapter(Adapter):
             detail=self.shown(body.get("error_message")),
         )
 
+    def look_up(self, question: Question) -> HttpCall:
+        """Return the question for what went to this person from this sender, newest first.
+
+        Not by date: DateSent is empty while a message is queued, and such rows would be missing.
+        """
+        asked = {"To": question.to, "PageSize": "100"}
+        if not question.sender.startswith("MG"):
+            asked["From"] = question.sender
+        return HttpCall("GET", f"{self._url}?{urlencode(asked)}", self._headers, b"")
+
+    def found(self, question: Question, reply: HttpReply) -> list[Finding]:
+        """Return the messages of this text; the list does not give our reference back."""
+        listed = (json_object(reply.body) or {}).get("messages")
+        if not 200 <= reply.status < 300 or not isinstance(listed, list):  # noqa: PLR2004 - the success class of HTTP
+            raise Unreadable(f"HTTP {reply.status} without a list of messages")
+        return [
+            Finding(provider_id=str(each["sid"]), created_at=_created(each.get("date_created")))
+            for each in listed
+            if isinstance(each, dict)
+            and _is_id(each.get("sid"))
+            and (each.get("to"), each.get("body")) == (question.to, question.text)
+            and str(each.get("direction", "outbound-api")).startswith("outbound")
+        ]
+
+    def check(self) -> HttpCall:
+        """Return the question for the account itself."""
+        account = quote(self.credentials.account_sid, safe="")
+        return HttpCall("GET", f"{self.base_url}/2010-04-01/Accounts/{account}.json", self._headers, b"")
+
     def verify(self, request: WebhookRequest) -> bool:
         """Return whether the auth token signed this request.
 
@@ -241,6 +275,14 @@ class TwilioAdapter(Adapter):
         if inbound:
             return WebhookAnswer(200, "text/xml", b"<Response/>")
         return WebhookAnswer(204)
+
+
+def _created(value: object) -> datetime | None:
+    """Return the instant of an RFC 2822 date."""
+    try:
+        return parsedate_to_datetime(value) if isinstance(value, str) else None
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def _is_id(value: object) -> bool:

@@ -77,6 +77,9 @@ class Simulator:
             caller = dialect.caller(given)
             if caller is None:
                 return _response(dialect.refused("unauthorized"))
+            wanted = self.accounts.get(caller[0]).script.password
+            if wanted and caller[1] != wanted:
+                return _response(dialect.refused("unauthorized"))
             return _response(dialect.looked_up(caller[0], given, self.ledger.find))
 
         return handle

@@ -6,6 +6,7 @@ that the scenario does not name.
 
 import contextlib
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,15 +15,17 @@ from django.conf import settings
 from django.db import transaction
 from django.test import override_settings
 
-from campaigns import scheduling
+from campaigns import reports, scheduling
 from campaigns.leases import LeaseLost
 from campaigns.models import Dispatch, Recipient
 from campaigns.pipeline import PIPELINE
+from campaigns.states import EARLY, State
 from compliance import policy
+from providers.models import AccountHealth
 from smsplatform.common import database
 from tests.chaos import faults, worker
 from tests.chaos.play import CONCURRENCY, IN_AIR, REPORTS, WORKERS, Play, horizon
-from tests.ground import Client
+from tests.ground import Client, wait_for
 
 Act = Callable[[Play], None]
 DAILY_CAP, PERSON_CAP = str(policy.DAILY_CAP), str(policy.PERSON_CAP)
@@ -329,6 +332,63 @@ def slow_answers(play: Play) -> None:
     )
     play.finish()
     play.expected.doubt = play.struck(client)["slow"]
+
+
+def _with_neighbour(play: Play, *rules: dict, spare: bool = True) -> tuple[Client, float]:
+    """Launch for a client whose provider has these faults, and for one next door; return the first, and the other's time."""
+    sick = play.client(play.people // 2, rate=60, timeout=2, script={"faults": list(rules)})
+    neighbour = play.client(play.people // 2, rate=60)
+    if spare:
+        play.spare(sick)
+    play.launch(sick)
+    run = play.launch(neighbour)
+    began = time.monotonic()
+    others = Dispatch.objects.of_run(run.pk)
+    wait_for(lambda: not others.filter(state__in=(*EARLY, State.SENDING)).exists(), "the neighbour", seconds=60)
+    seconds = time.monotonic() - began
+    fastest = neighbour.people / 60
+    play.notes["the neighbour took"] = f"{seconds:.0f} s, {fastest:.0f} at best"
+    if seconds > fastest * 1.5 + 5 or others.exclude(state=State.ACCEPTED).exists():
+        play.flaws.append(f"the neighbour was harmed: {seconds:.0f} s, {reports.totals(run.pk)}")
+    return sick, seconds
+
+
+def _switches(play: Play, client: Client, most: int) -> None:
+    """The breaker has switched, and not more often than it may in an hour."""
+    health = AccountHealth.objects.filter(account_id=client.account_id).first()
+    number = len(health.switches) if health else 0
+    play.notes["switches"] = number
+    if not 1 <= number <= most:
+        play.flaws.append(f"the breaker switched {number} times, expected 1 to {most}")
+
+
+@scenario(people=1400)
+def brown_out(play: Play) -> None:
+    """A provider of which most answers are bad for a while: the other account takes over, at most two switches."""
+    client, _ = _with_neighbour(play, {"fault": "html", "status": 502, "probability": 0.6, "between": [2, 25]})
+    play.finish()
+    play.expected.doubt = play.struck(client).get("html", 0)
+    if play.expected.doubt > 60:
+        play.flaws.append(f"{play.expected.doubt} in doubt before the breaker opened")
+    _switches(play, client, most=2)
+
+
+@scenario(people=1400)
+def flapping(play: Play) -> None:
+    """A provider that is away and there again every few seconds."""
+    rules = [{"fault": "unauthorized", "between": [start, start + 4]} for start in range(2, 60, 8)]
+    client, _ = _with_neighbour(play, *rules)
+    play.finish()
+    _switches(play, client, most=2)
+
+
+@scenario(people=1000)
+def total_outage(play: Play) -> None:
+    """The only provider of a client refuses everything, then comes back: all wait, nobody is lost, the canaries find out."""
+    play.expected.fates.add(RETRIED_OUT)
+    client, _ = _with_neighbour(play, {"fault": "unauthorized", "between": [2, 15]}, spare=False)
+    play.finish(seconds=150)
+    _switches(play, client, most=2)
 
 
 # -- the machine ------------------------------------------------------------------------------------------------------

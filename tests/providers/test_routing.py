@@ -130,3 +130,17 @@ def test_probes_are_due_at_their_time():
     assert routes.probes_due(later) == [1, 2]
     assert routes.next_probe() == NOW
     assert Routes([channel(3)]).next_probe() is None
+
+
+def test_mail_and_texts_never_stand_in_for_each_other():
+    mail = channel(2, "news@acme.example")
+    object.__setattr__(mail, "adapter", Mail(ADAPTER.Credentials("token", "secret")))
+    for routes in (Routes([channel(1), mail]), Routes([mail, channel(1)])):
+        assert chosen(routes) == 1
+        assert chosen(routes, "ana@example.com") == 2
+    assert chosen(Routes([channel(1)]), "ana@example.com") is None
+    assert chosen(Routes([mail])) is None
+
+
+class Mail(ADAPTER):
+    channel = "email"

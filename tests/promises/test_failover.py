@@ -1,0 +1,243 @@
+"""B10, F3: by meaning, to where a brand may go, within the turn; a broken account is left alone and comes back slowly."""
+
+from datetime import timedelta
+
+import pytest
+
+from campaigns import sending
+from campaigns.models import Attempt, Batch, Dispatch
+from campaigns.states import State
+from providers import health
+from providers.health import Counts
+from providers.models import AccountHealth, Pin, ProviderAccount, Registration, Sender
+from smsplatform.common import database, redis
+from tests import world
+from tests.promises import sound
+from tests.promises.conftest import TOKEN
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SECOND = "token-second"
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted():
+    redis.client().delete(*[health._key(pk) for pk in range(2000)])
+    health._watches.clear()
+
+
+@pytest.fixture
+def spare(acme, simulator):
+    """A second account at the next position, with a sender of its own."""
+    simulator.script(SECOND, receipts=None)
+    account = ProviderAccount(tenant=acme.tenant, name="spare", provider="simulator", base_url=simulator.url, timeout=5)
+    account.set_credentials({"token": SECOND, "webhook_secret": "secret"})
+    account.save()
+    Sender.objects.create(tenant=acme.tenant, brand=acme.brand, account=account, address="+18885559999", position=1)
+    return account
+
+
+def taken_by(simulator):
+    return {name: told["accepted"] for name, told in simulator.ledger()["accounts"].items() if told["accepted"]}
+
+
+def due():
+    Batch.objects.update(due_at=database.now() - timedelta(seconds=1), resume_at=None)
+
+
+@pytest.mark.parametrize("fault", ["rate_limited", "unauthorized"])
+def test_what_is_provably_not_taken_goes_to_the_next_account_within_the_turn(acme, spare, simulator, fault):
+    simulator.script(TOKEN, receipts=None, faults=[{"fault": fault}])
+    acme.recipients(3)
+    run = acme.run()
+    assert world.work() == 1
+    assert world.states(run) == {State.ACCEPTED: 3}
+    assert taken_by(simulator) == {SECOND: 3}
+    reasons = set(Attempt.objects.filter(account_id=spare.pk).values_list("reason", flat=True))
+    assert reasons == {"choice 2, position 1: main was tried"}
+    sound.check()
+
+
+@pytest.mark.parametrize(
+    ("script", "state"),
+    [
+        ({"reject": ["*"]}, State.REJECTED),
+        ({"faults": [{"fault": "accept_then_drop"}]}, State.UNKNOWN),
+        ({"faults": [{"fault": "html"}]}, State.UNKNOWN),
+        ({"opted_out": ["*"]}, State.REJECTED),
+    ],
+    ids=["permanent", "maybe taken", "a proxy's page", "opted out"],
+)
+def test_nothing_else_does(acme, spare, simulator, script, state):
+    simulator.script(TOKEN, receipts=None, **script)
+    acme.recipients(2)
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {state: 2}
+    assert SECOND not in taken_by(simulator)
+    sound.check()
+
+
+def test_a_text_from_another_number_says_who_we_are(acme, spare, simulator):
+    simulator.script(TOKEN, receipts=None, faults=[{"fault": "unauthorized"}])
+    acme.recipients(1)
+    run = acme.run(text="Your table is ready")
+    world.work()
+    [dispatch] = Dispatch.objects.of_run(run.pk)
+    assert dispatch.text == "Acme: Your table is ready Reply STOP to opt out."
+    [entry] = simulator.ask("GET", "/_control/ledger/messages")["messages"]
+    assert (entry["text"], entry["sender"]) == (dispatch.text, "+18885559999")
+
+
+def test_a_text_that_says_so_itself_stays_as_it_is(acme, spare, simulator):
+    simulator.script(TOKEN, receipts=None, faults=[{"fault": "unauthorized"}])
+    acme.recipients(1)
+    run = acme.run(text="acme: ready! STOP ends this.")
+    world.work()
+    assert Dispatch.objects.of_run(run.pk).get().text == "acme: ready! STOP ends this."
+
+
+def test_an_account_that_fails_is_broken_and_the_rest_goes_elsewhere(acme, spare, simulator, monkeypatch):
+    monkeypatch.setattr(sending, "SLICE", 5)
+    ProviderAccount.objects.filter(pk=acme.account.pk).update(concurrency=5)
+    simulator.script(TOKEN, receipts=None, faults=[{"fault": "reset_after_read"}])
+    acme.recipients(40)
+    run = acme.run()
+    world.work()
+    states = world.states(run)
+    assert AccountHealth.objects.get().state == "broken"
+    assert states[State.UNKNOWN] <= 10
+    assert states[State.UNKNOWN] + states[State.ACCEPTED] == 40
+    reasons = set(Attempt.objects.filter(account_id=spare.pk).values_list("reason", flat=True))
+    assert all(reason.startswith("choice 2, position 1: main is broken since ") for reason in reasons)
+    sound.check()
+
+
+def broken(account):
+    health.declare_broken(account.pk, Counts(0, 10, 10), database.now())
+
+
+def probe_is_due(account):
+    AccountHealth.objects.filter(account=account).update(probe_at=database.now() - timedelta(seconds=1))
+
+
+def test_a_broken_account_gets_nothing(acme, spare, simulator):
+    broken(acme.account)
+    acme.recipients(3)
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 3}
+    assert taken_by(simulator) == {SECOND: 3}
+
+
+def test_one_canary_goes_when_it_is_due(acme, spare, simulator):
+    broken(acme.account)
+    probe_is_due(acme.account)
+    acme.recipients(5)
+    acme.run()
+    world.work()
+    assert taken_by(simulator) == {TOKEN: 1, SECOND: 4}
+    assert Attempt.objects.get(account_id=acme.account.pk).reason == "canary of a broken account"
+    row = AccountHealth.objects.get()
+    assert (row.state, row.canaries) == ("broken", 1)
+    sound.check()
+
+
+def test_a_canary_that_is_lost_delays_nobody_else(acme, spare, simulator):
+    simulator.script(TOKEN, receipts=None, faults=[{"fault": "unauthorized"}])
+    broken(acme.account)
+    probe_is_due(acme.account)
+    acme.recipients(5)
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 5}
+    assert AccountHealth.objects.get().pause == 2 * health.FIRST_PAUSE
+
+
+def test_in_a_total_outage_everything_waits_and_canaries_end_it(acme, simulator):
+    broken(acme.account)
+    acme.recipients(6)
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.READY: 6}
+    batch = world.only_batch(run)
+    assert batch.phase == "waiting"
+    assert 5 < (batch.due_at - database.now()).total_seconds() <= health.FIRST_PAUSE
+    for accepted in (1, 2, 6):
+        probe_is_due(acme.account)
+        due()
+        world.work()
+        assert world.states(run)[State.ACCEPTED] == accepted
+    assert AccountHealth.objects.get().state == "ok"
+    sound.check()
+
+
+def test_a_pin_wins_over_the_breaker(acme, spare, simulator):
+    broken(spare)
+    Pin.objects.create(tenant=acme.tenant, brand=acme.brand, account=spare, reason="contract")
+    acme.recipients(3)
+    acme.run()
+    world.work()
+    assert taken_by(simulator) == {SECOND: 3}
+    assert set(Attempt.objects.values_list("reason", flat=True)) == {"pinned to spare"}
+
+
+def test_a_sender_whose_registration_is_not_approved_is_not_used(acme, spare, simulator):
+    registration = Registration.objects.create(tenant=acme.tenant, brand=acme.brand, name="C123")
+    Sender.objects.filter(pk=acme.sender.pk).update(registration=registration)
+    acme.recipients(1)
+    acme.run(key="pending")
+    world.work()
+    assert taken_by(simulator) == {SECOND: 1}
+    Registration.objects.update(status="approved")
+    acme.run(acme.campaign(), key="approved")
+    world.work()
+    assert taken_by(simulator) == {SECOND: 1, TOKEN: 1}
+
+
+def test_whom_no_sender_may_serve_waits_and_is_told_why(acme, simulator):
+    Sender.objects.update(countries=["GB"])
+    acme.recipients(2)
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.HELD: 2}
+    assert set(Dispatch.objects.of_run(run.pk).values_list("reason", flat=True)) == {"no_sender_for_number"}
+    Sender.objects.update(countries=["GB", "US"])
+    Dispatch.objects.of_run(run.pk).update(not_before=database.now())
+    due()
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 2}
+
+
+def test_two_accounts_are_swapped_by_configuration_in_the_middle(acme, spare, simulator, monkeypatch):
+    monkeypatch.setattr(sending, "SLICE", 10)
+    acme.recipients(20)
+    run = acme.run()
+    stop = sending._Turn._launch
+
+    def half(turn):
+        monkeypatch.setattr(sending._Turn, "_launch", stop)
+        turn._post_slice(next(iter(turn.queues)))
+        turn.is_over = True
+
+    monkeypatch.setattr(sending._Turn, "_launch", half)
+    world.work()
+    assert taken_by(simulator) == {TOKEN: 10}
+    Sender.objects.filter(account=acme.account).update(position=1)
+    Sender.objects.filter(account=spare).update(position=0)
+    due()
+    world.work()
+    assert taken_by(simulator) == {TOKEN: 10, SECOND: 10}
+    assert world.states(run) == {State.ACCEPTED: 20}
+    sound.check()
+
+
+def test_people_are_shared_out_and_an_account_without_room_holds_up_nobody(acme, spare, simulator):
+    Sender.objects.update(position=0)
+    ProviderAccount.objects.filter(pk=acme.account.pk).update(segments_per_second=0.5)
+    acme.recipients(40)
+    run = acme.run()
+    world.work()
+    assert world.states(run)[State.ACCEPTED] >= 10
+    assert set(taken_by(simulator)) >= {SECOND}
+    assert taken_by(simulator).get(TOKEN, 0) <= 2
+    sound.check()
