@@ -162,7 +162,7 @@ def _mark_well(request: HttpRequest, account: ProviderAccount) -> str:
 
 TEST = Verb("test", "Test", _test)
 MARK_WELL = Verb(
-    "mark_well", "Mark as well", _mark_well, is_offered=lambda row: getattr(row, "health", None) is not None
+    "well", "Mark as well", _mark_well, is_offered=lambda row: getattr(row, "health", None) is not None
     and row.health.state != AccountHealth.State.OK,
 )  # fmt: skip
 

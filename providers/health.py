@@ -123,8 +123,10 @@ def declare_broken(account_id: int, counts: Counts, now: datetime) -> bool:
     reason = f"{counts.bad} of {counts.ok + counts.bad} answers of the last minute were bad"
     switched = rows(
         """
-        INSERT INTO providers_accounthealth AS h (account_id, state, since, reason, probe_at, pause, canaries, switches)
-        VALUES (%(account)s, 'broken', %(now)s, %(reason)s, %(probe)s, %(pause)s, 0, ARRAY[%(now)s])
+        INSERT INTO providers_accounthealth AS h
+          (account_id, tenant_id, state, since, reason, probe_at, pause, canaries, switches)
+        SELECT id, tenant_id, 'broken', %(now)s, %(reason)s, %(probe)s, %(pause)s, 0, ARRAY[%(now)s::timestamptz]
+        FROM providers_provideraccount WHERE id = %(account)s
         ON CONFLICT (account_id) DO UPDATE SET state = 'broken', since = excluded.since, reason = excluded.reason,
           probe_at = excluded.probe_at, pause = excluded.pause, canaries = 0,
           switches = ARRAY(SELECT s FROM unnest(h.switches) s WHERE s > %(hour_ago)s) || excluded.switches

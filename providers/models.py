@@ -14,7 +14,7 @@ from providers import adapters
 from providers.adapters.base import Adapter
 from smsplatform.common import crypto
 from smsplatform.common.models import TenantQuerySet, TenantScoped
-from smsplatform.tenancy.models import Brand
+from smsplatform.tenancy.models import Brand, Tenant
 
 
 def account_key() -> str:
@@ -94,6 +94,7 @@ class AccountHealth(models.Model):
         RECOVERY = "recovery"
 
     account = models.OneToOneField(ProviderAccount, on_delete=models.CASCADE, primary_key=True, related_name="health")
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(max_length=8, choices=State.choices, default=State.OK)
     since = models.DateTimeField(default=timezone.now)
     reason = models.CharField(max_length=200, blank=True)
@@ -101,6 +102,8 @@ class AccountHealth(models.Model):
     pause = models.FloatField(default=0, help_text="Seconds between the canaries of this outage.")
     canaries = models.PositiveSmallIntegerField(default=0, help_text="Canaries in a row that came through.")
     switches = ArrayField(models.DateTimeField(), default=list, help_text="When it broke and came back, of late.")
+
+    objects = TenantQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "account health"

@@ -29,7 +29,7 @@ from campaigns.models import (
     Trouble,
 )
 from compliance.models import CapWindow, Permit, Suppression
-from providers.models import ProviderAccount, Sender
+from providers.models import Pin, ProviderAccount, Registration, Sender
 from smsplatform.tenancy.admin_scope import OperatorsOnly, TenantScopedAdmin
 from smsplatform.tenancy.admin_verbs import VerbsAdmin
 from smsplatform.tenancy.models import ApiKey, AuditEvent, Brand, Installation, Membership, Role, Tenant, User
@@ -81,6 +81,8 @@ class Rows:
             AuditEvent: AuditEvent.objects.create(tenant=tenant, actor=f"somebody@{slug}", verb="looked", target=slug),
             ProviderAccount: w.account,
             Sender: w.sender,
+            Registration: Registration.objects.create(tenant=w.tenant, brand=w.brand, name=f"C-{w.tenant.slug}"),
+            Pin: Pin.objects.create(tenant=w.tenant, brand=w.brand, account=w.account, reason="a contract"),
             Suppression: Suppression.objects.create(
                 tenant=tenant, brand=brand, number=f"+1303555{tenant.pk:04d}", reason=f"{slug} asked", source="test"
             ),

@@ -61,9 +61,9 @@ def test_so_does_its_table(model: type[models.Model]):
 
 @pytest.mark.parametrize("model", OURS, ids=lambda model: model._meta.label)
 def test_deleting_a_tenant_never_deletes_its_history(model: type[models.Model]):
-    """Memberships, and the work list of troubles, go with the tenant; whatever happened stays."""
+    """Memberships, the work list of troubles and the state of breakers go with the tenant; whatever happened stays."""
     if model._meta.label in OF_NOBODY | OF_A_PARENT:
         return
     tenant = model._meta.get_field("tenant")
     if tenant.remote_field.on_delete is models.CASCADE:
-        assert model._meta.label in {"tenancy.Membership", "campaigns.Trouble"}
+        assert model._meta.label in {"tenancy.Membership", "campaigns.Trouble", "providers.AccountHealth"}

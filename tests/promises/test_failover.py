@@ -17,6 +17,7 @@ from tests.promises.conftest import TOKEN
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECOND = "token-second"
+EVERYBODY = [f"*{digit}" for digit in range(10)]
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +61,10 @@ def test_what_is_provably_not_taken_goes_to_the_next_account_within_the_turn(acm
 @pytest.mark.parametrize(
     ("script", "state"),
     [
-        ({"reject": ["*"]}, State.REJECTED),
+        ({"reject": EVERYBODY}, State.REJECTED),
         ({"faults": [{"fault": "accept_then_drop"}]}, State.UNKNOWN),
         ({"faults": [{"fault": "html"}]}, State.UNKNOWN),
-        ({"opted_out": ["*"]}, State.REJECTED),
+        ({"opted_out": EVERYBODY}, State.REJECTED),
     ],
     ids=["permanent", "maybe taken", "a proxy's page", "opted out"],
 )

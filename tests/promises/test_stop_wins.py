@@ -215,7 +215,7 @@ def test_is_repeated_by_the_vendor_when_our_store_is_down(acme, monkeypatch):
         raise OperationalError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(webhooks.replies, "honour_stops", down)
+        patch.setattr(webhooks.replies, "take_in", down)
         assert hooks.call(acme, event) == 503
     assert RawEvent.objects.count() == 0
     assert hooks.call(acme, event) == 204

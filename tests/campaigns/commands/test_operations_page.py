@@ -71,6 +71,8 @@ def test_runs_from_the_first_to_the_last(simulator, monkeypatch, tmp_path):
     assert sorted(Sender.objects.values_list("brand__slug", "account__provider")) == [
         ("rehearsal", "simulator"),
         ("shoes", "twilio"),
+        ("shoes", "twilio"),
+        ("shoes", "twilio"),
     ]
     assert Suppression.objects.count() == 2
     assert [text for name, text in said if name == "launch"][1].startswith("already launched")
