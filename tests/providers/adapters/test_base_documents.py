@@ -28,7 +28,7 @@ XML = b"""<?xml version="1.0"?>
         ("json", b'{"list": []}', "list.0", ""),
         ("json", b'{"list": ["a"]}', "list.-1", ""),
         ("json", b'{"list": ["a"]}', "list.x", ""),
-        ("json", '{"list": ["a"]}'.encode(), "list.²", ""),
+        ("json", b'{"list": ["a"]}', "list.²", ""),
         ("json", b'{"list": ["a"]}', "list." + "9" * 5000, ""),
         ("json", b'{"id": "m1"}', "id.more", ""),
         ("json", b'"a text"', "", "a text"),
