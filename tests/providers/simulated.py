@@ -5,11 +5,13 @@ import json
 import time
 from contextlib import asynccontextmanager
 from functools import wraps
+from importlib import import_module
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from providers import adapters, delivery
 from providers.adapters.base import HttpReply, Message, WebhookRequest
 from providers.adapters.simulator import SimulatorAdapter, SimulatorCredentials
 from providers.adapters.twilio import TwilioAdapter, TwilioCredentials
@@ -17,8 +19,11 @@ from providers.simulator.app import build
 
 SID = "AC" + "1" * 32
 PERSON, SENDER = "+12025550123", "+12025550100"
-DIALECTS = [("own", "token1"), ("twilio", SID)]
-both = pytest.mark.parametrize(("dialect", "account"), DIALECTS, ids=["own", "twilio"])
+DIALECTS = [("own", "token1"), ("twilio", SID), ("http_template", "main"), ("pineapple", "key-1")]
+# Of those that tell of their messages only where the account says so, and do not know our reference.
+SILENT = [("textback", "key-1")]
+both = pytest.mark.parametrize(("dialect", "account"), DIALECTS, ids=[name for name, _ in DIALECTS])
+every = pytest.mark.parametrize(("dialect", "account"), DIALECTS + SILENT, ids=[name for name, _ in DIALECTS + SILENT])
 
 
 def runs(scenario):
@@ -45,6 +50,28 @@ class Platform:
     def twilio(self):
         return TwilioAdapter(TwilioCredentials(SID, "auth-token"), self.root)
 
+    def http_template(self):
+        return self.simulated("http_template")
+
+    def pineapple(self):
+        return self.simulated("pineapple")
+
+    def textback(self):
+        return self.simulated("textback")
+
+    def simulated(self, slug):
+        """Return the adapter as its own tests say that it fits the simulator."""
+        told = import_module(f"tests.providers.adapters.test_{slug}").SIMULATED
+        kind = adapters.get(slug)
+        credentials, options = kind.Credentials(**told["credentials"]), kind.Options(**told["options"])
+        return kind(credentials, self.root + told["base_path"], options)
+
+    def address(self, adapter, name):
+        """Return where the vendor is told to call us, with the token of vendors that sign nothing."""
+        token = getattr(adapter.credentials, "webhook_token", "")
+        sign = "&" if "?" in name else "?"
+        return f"{self.hooks}/{name}" + (f"{sign}token={token}" if token else "")
+
     async def control(self, method, path, body=None, *, expect=200):
         async with self.session.request(method, f"{self.root}{path}", json=body) as answer:
             text = await answer.text()
@@ -69,12 +96,14 @@ class Platform:
         message = Message(reference, to, SENDER, text, 1, url)
         call = adapter.call(message)
         limit = aiohttp.ClientTimeout(total=10.0)
-        async with self.session.post(
+        async with self.session.request(
+            call.method,
             call.url,
             data=call.body,
             headers=dict(call.headers),
             timeout=limit,
             allow_redirects=False,
+            middlewares=(delivery._Once(),),
         ) as answer:
             named = {name.lower(): value for name, value in answer.headers.items()}
             return adapter.read(message, HttpReply(answer.status, named, await answer.read()))

@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 
 from providers.adapters.base import Outcome
-from tests.providers.simulated import PERSON, SENDER, SID, Platform, both, platform, runs
+from providers.delivery import SecondTry
+from tests.providers.simulated import PERSON, SENDER, SID, Platform, every, platform, runs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # -- taking and refusing ---------------------------------------------------------------------------
 
 
-@both
+@every
 @runs
 async def test_takes_a_message(dialect, account):
     async with platform() as here:
@@ -36,7 +37,7 @@ async def test_takes_a_message(dialect, account):
         assert page["next"] is None
 
 
-@both
+@every
 @pytest.mark.parametrize(
     ("script", "outcome", "opted_out"),
     [
@@ -62,7 +63,7 @@ async def test_refuses_as_told_and_takes_nothing(dialect, account, script, outco
         assert (await here.ledger())["accepted"] == 0
 
 
-@both
+@every
 @pytest.mark.parametrize(
     "rule",
     [
@@ -80,7 +81,7 @@ async def test_takes_a_message_and_does_not_say_so(dialect, account, rule):
         assert (await here.ledger())["accepted"] == 1
 
 
-@both
+@every
 @pytest.mark.parametrize(
     ("fault", "taken"),
     [("reset_before_read", 0), ("reset_after_read", 0), ("accept_then_drop", 1)],
@@ -89,7 +90,7 @@ async def test_takes_a_message_and_does_not_say_so(dialect, account, rule):
 async def test_cuts_the_connection(dialect, account, fault, taken):
     async with platform() as here:
         await here.tell(account, {"faults": [{"fault": fault, "next": 1}]})
-        with pytest.raises((aiohttp.ClientError, ConnectionResetError)):
+        with pytest.raises((aiohttp.ClientError, ConnectionResetError, SecondTry)):
             await here.send(getattr(here, dialect)())
         ledger = await here.ledger()
         assert (ledger["posts"], ledger["accepted"]) == (1, taken)
@@ -382,7 +383,7 @@ async def test_a_page_shows_the_accounts_but_no_secret():
         assert (await here.control("GET", "/_control/healthz"))["ok"] is True
 
 
-@both
+@every
 @runs
 async def test_a_bad_post_is_refused_in_the_dialect(dialect, account):
     async with platform() as here:

@@ -110,7 +110,7 @@ async def test_people_answer_stop_and_the_ledger_watches(dialect, account):
     async with platform(hooks=True) as here:
         adapter = getattr(here, dialect)()
         stops = {"share": 1, "delay_ms": 0}
-        script = {"receipts": None, "stops": stops, "inbound_url": f"{here.hooks}/inbound"}
+        script = {"receipts": None, "stops": stops, "inbound_url": here.address(adapter, "inbound")}
         await here.tell(account, script | ({"secret": "hush"} if dialect == "own" else {}))
         await here.send(adapter, 1)
         [inbound] = await here.events(adapter, 1)
@@ -130,7 +130,7 @@ async def test_a_person_texts_on_command(dialect, account):
     async with platform(hooks=True) as here:
         adapter = getattr(here, dialect)()
         script = {
-            "inbound_url": f"{here.hooks}/in?x=1",
+            "inbound_url": here.address(adapter, "inbound?x=1"),
             "secret": "hush",
             "dialect": {"own": "simulator"}.get(dialect, dialect),
         }
