@@ -38,7 +38,7 @@ SIMULATED = {
     "options": {},
     "base_path": "",
     "sender": "+12025550100",
-    "script": {},
+    "script": {"secret": "auth-token"},
 }
 AUTH_ID = "MA" + "1" * 18
 TOKEN = "my_auth_token"
