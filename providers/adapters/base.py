@@ -42,6 +42,7 @@ class Message:
     segments: int
     status_url: str
     valid_for: int | None = None  # seconds the provider may keep trying
+    expires_at: datetime | None = None  # when they end, for vendors that want an instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,8 +327,12 @@ class Adapter:
         """
         raise NotImplementedError
 
+    def fits_batch(self, message: Message) -> bool:  # noqa: ARG002 - some look at it
+        """Return whether the message may share a request; `call_batch` is asked only for such."""
+        return False
+
     def call_batch(self, messages: Sequence[Message]) -> HttpCall:
-        """Return the request that submits up to `batch_size` messages of one sender."""
+        """Return the request that submits up to `batch_size` messages of one sender, each to another person."""
         raise NotImplementedError
 
     def read_batch(self, messages: Sequence[Message], reply: HttpReply) -> Sequence[Result] | Split:

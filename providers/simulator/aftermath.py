@@ -25,11 +25,11 @@ class Aftermath:
         self._ledger = ledger
         self._webhooks = webhooks
 
-    def follow(self, account: Account, post: Post, message_id: str, at: float) -> None:
-        """Plan what follows this acceptance."""
+    def follow(self, account: Account, post: Post, message_id: str, at: float, *, opted_out: bool = False) -> None:
+        """Plan what follows this acceptance; `opted_out`: the report will say so."""
         receipts = account.script.receipts
         if receipts is not None and (post.status_url or account.script.status_url):
-            self._report(account, receipts, post, message_id, at)
+            self._report(account, receipts, post, message_id, at, opted_out=opted_out)
         stops = account.script.stops
         if not stops.share and not stops.numbers:
             return
@@ -54,7 +54,9 @@ class Aftermath:
         self._webhooks.post(account, account.script.inbound_url, event, answered)
         return event.id
 
-    def _report(self, account: Account, receipts: Receipts, post: Post, message_id: str, at: float) -> None:
+    def _report(
+        self, account: Account, receipts: Receipts, post: Post, message_id: str, at: float, *, opted_out: bool
+    ) -> None:
         random = account.random
         if receipts.lost and random.random() < receipts.lost:
             return
@@ -65,11 +67,13 @@ class Aftermath:
             status, code = "delivered", ""
         elif drawn < receipts.delivered + receipts.undelivered:
             status, code = "undelivered", "unreachable"
+        if opted_out:
+            status, code = "failed", "opted_out"
         final = partial(self._tell, account, post, message_id, at + delay, status, code)
         sent_after = delay / 2
         if receipts.out_of_order and random.random() < receipts.out_of_order:
             sent_after = delay + max(0.05, delay / 2)
-        if receipts.sent and random.random() < receipts.sent:
+        if receipts.sent and random.random() < receipts.sent and not opted_out:
             sent = partial(self._tell, account, post, message_id, at + delay / 2, "sent", "")
             self._later(sent_after, sent)
         self._later(delay, final)
@@ -85,7 +89,7 @@ class Aftermath:
             at,
             status=status,
             code=code,
-            reference=post.reference,
+            reference=post.reference if post.echoed is None else post.echoed,
         )
         for told in _dialect(account).events(event, post.segments):
             self._webhooks.post(account, post.status_url or account.script.status_url, told, None)

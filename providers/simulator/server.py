@@ -107,14 +107,14 @@ class Simulator:
         if fault is not None and not fault.takes:
             self._rate(posts, now, accepted=False)
             return await self._refuse_by_fault(request, account, dialect, posts, counts, fault)
-        refusal = next(filter(None, (self._refusal(account, post) for post in posts)), None)
+        refusal = next(filter(None, (self._refusal(account, dialect, post) for post in posts)), None)
         if refusal is not None:
             meaning, wait = refusal
             counts.refused[meaning] += 1
             self._rate(posts, now, accepted=False)
             await asyncio.sleep(_latency(account))
             return _response(dialect.refused(meaning, wait=wait))
-        ids = [self._take(account, dialect, post, counts, now) for post in posts]
+        ids = self._take(account, dialect, posts, counts, now)
         if fault is not None:
             return await self._hide(request, account, dialect, posts, counts, fault, ids)
         await self._wait(request, posts, _latency(account))
@@ -135,7 +135,7 @@ class Simulator:
         for post in posts:
             self.ledger.doubt(post, time.time())
 
-    def _refusal(self, account: Account, post: Post) -> tuple[str, float] | None:
+    def _refusal(self, account: Account, dialect: Dialect, post: Post) -> tuple[str, float] | None:
         script = account.script
         if script.password and post.secret != script.password:
             return "unauthorized", 0.0
@@ -145,19 +145,26 @@ class Simulator:
                 return "rate_limited", wait
         if post.to in script.reject:
             return "invalid_number", 0.0
-        blocked = script.stops.block and (post.to, post.sender) in self.ledger.stops
-        if blocked or post.to in script.opted_out:
+        if self._has_opted_out(account, post) and not dialect.reports_opt_outs:
             return "opted_out", 0.0
         return None
 
-    def _take(self, account: Account, dialect: Dialect, post: Post, counts: Counts, now: float) -> str:
-        self.taken += 1
-        message_id = f"{dialect.id_prefix}{self.run}{self.taken:016x}"
-        counts.accepted += 1
-        self.ledger.accept(post, message_id, now)
-        self._rate([post], now, accepted=True)
-        self.aftermath.follow(account, post, message_id, now)
-        return message_id
+    def _has_opted_out(self, account: Account, post: Post) -> bool:
+        script = account.script
+        blocked = script.stops.block and (post.to, post.sender) in self.ledger.stops
+        return blocked or post.to in script.opted_out
+
+    def _take(self, account: Account, dialect: Dialect, posts: Sequence[Post], counts: Counts, now: float) -> list[str]:
+        uniques = [f"{self.run}{self.taken + number:016x}" for number in range(1, len(posts) + 1)]
+        self.taken += len(posts)
+        counts.accepted += len(posts)
+        ids = dialect.ids(posts, uniques)
+        for post, message_id in zip(posts, ids, strict=True):
+            opted_out = self._has_opted_out(account, post)
+            self.ledger.accept(post, message_id, now)
+            self.aftermath.follow(account, post, message_id, now, opted_out=opted_out)
+        self._rate(posts, now, accepted=True)
+        return ids
 
     def _rate(self, posts: Sequence[Post], now: float, *, accepted: bool) -> None:
         for post in posts:

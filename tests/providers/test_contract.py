@@ -93,6 +93,13 @@ names = st.sampled_from(
         "x-twilio-signature",
         "x-twilio-webhooks-signature-settings",
         "x-simulator-signature",
+        "x-plivo-signature-v2",
+        "x-plivo-signature-v2-nonce",
+        "x-plivo-signature-ma-v3",
+        "x-plivo-signature-v3-nonce",
+        "x-sinch-webhook-signature",
+        "x-sinch-webhook-signature-nonce",
+        "x-sinch-webhook-signature-timestamp",
         "authorization",
     ]
 )

@@ -13,9 +13,21 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from providers.adapters.base import Outcome
+from providers.adapters.base import Outcome, ReceiptStatus
 from providers.delivery import SecondTry
-from tests.providers.simulated import PERSON, SENDER, SID, Platform, every, platform, runs
+from tests.providers.simulated import (
+    DIALECTS,
+    LATE,
+    PERSON,
+    SECRETS,
+    SENDER,
+    SID,
+    SILENT,
+    Platform,
+    every,
+    platform,
+    runs,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,28 +51,48 @@ async def test_takes_a_message(dialect, account):
 
 @every
 @pytest.mark.parametrize(
-    ("script", "outcome", "opted_out"),
+    ("script", "outcome"),
     [
-        ({"reject": [PERSON]}, Outcome.REJECTED_PERMANENT, False),
-        ({"reject": ["*0123"]}, Outcome.REJECTED_PERMANENT, False),
-        ({"opted_out": [PERSON]}, Outcome.REJECTED_PERMANENT, True),
-        ({"password": "another"}, Outcome.REJECTED_PROVIDER, False),
-        ({"faults": [{"fault": "unauthorized"}]}, Outcome.REJECTED_PROVIDER, False),
-        ({"faults": [{"fault": "rate_limited"}]}, Outcome.REJECTED_RETRYABLE, False),
-        ({"faults": [{"fault": "error", "status": 500}]}, Outcome.UNKNOWN, False),
-        ({"faults": [{"fault": "error", "status": 503}]}, Outcome.UNKNOWN, False),
-        ({"faults": [{"fault": "html"}]}, Outcome.UNKNOWN, False),
-        ({"faults": [{"fault": "html", "status": 429}]}, Outcome.UNKNOWN, False),
-        ({"faults": [{"fault": "redirect"}]}, Outcome.UNKNOWN, False),
+        ({"reject": [PERSON]}, Outcome.REJECTED_PERMANENT),
+        ({"reject": ["*0123"]}, Outcome.REJECTED_PERMANENT),
+        ({"password": "another"}, Outcome.REJECTED_PROVIDER),
+        ({"faults": [{"fault": "unauthorized"}]}, Outcome.REJECTED_PROVIDER),
+        ({"faults": [{"fault": "rate_limited"}]}, Outcome.REJECTED_RETRYABLE),
+        ({"faults": [{"fault": "error", "status": 500}]}, Outcome.UNKNOWN),
+        ({"faults": [{"fault": "error", "status": 503}]}, Outcome.UNKNOWN),
+        ({"faults": [{"fault": "html"}]}, Outcome.UNKNOWN),
+        ({"faults": [{"fault": "html", "status": 429}]}, Outcome.UNKNOWN),
+        ({"faults": [{"fault": "redirect"}]}, Outcome.UNKNOWN),
     ],
 )
 @runs
-async def test_refuses_as_told_and_takes_nothing(dialect, account, script, outcome, opted_out):
+async def test_refuses_as_told_and_takes_nothing(dialect, account, script, outcome):
     async with platform() as here:
         await here.tell(account, script)
         result = await here.send(getattr(here, dialect)())
-        assert (result.outcome, result.opted_out) == (outcome, opted_out)
+        assert (result.outcome, result.opted_out) == (outcome, False)
         assert (await here.ledger())["accepted"] == 0
+
+
+@pytest.mark.parametrize(("dialect", "account"), [each for each in DIALECTS + SILENT if each[0] not in LATE])
+@runs
+async def test_refuses_who_has_opted_out(dialect, account):
+    async with platform() as here:
+        await here.tell(account, {"opted_out": [PERSON]})
+        result = await here.send(getattr(here, dialect)())
+        assert (result.outcome, result.opted_out) == (Outcome.REJECTED_PERMANENT, True)
+        assert (await here.ledger())["accepted"] == 0
+
+
+@pytest.mark.parametrize(("dialect", "account"), [each for each in DIALECTS if each[0] in LATE])
+@runs
+async def test_reports_who_has_opted_out(dialect, account):
+    async with platform(hooks=True) as here:
+        adapter = getattr(here, dialect)()
+        await here.tell(account, {"secret": SECRETS.get(dialect, ""), "opted_out": [PERSON]})
+        assert (await here.send(adapter)).outcome is Outcome.ACCEPTED
+        [report] = await here.events(adapter, 1)
+        assert (report.status, report.opted_out) == (ReceiptStatus.REJECTED, True)
 
 
 @every

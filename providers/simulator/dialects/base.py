@@ -28,6 +28,7 @@ class Post:
     status_url: str
     secret: str = field(default="", repr=False)  # what signs the account's webhooks by default
     segments: int = 1
+    echoed: str | None = None  # what reports say instead of the reference, where that is the request's
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class Dialect:
     look_ups: ClassVar[Routes] = ()
     # Whether several events may share a webhook.
     gathers: ClassVar[bool] = False
+    # Whether a message to somebody who has opted out is taken like any other, and its report says so.
+    reports_opt_outs: ClassVar[bool] = False
 
     def caller(self, given: Received) -> tuple[str, str] | None:
         """Return account and password from path, query and headers; None: unauthorized. The body is not read yet.
@@ -130,6 +133,10 @@ class Dialect:
     def read(self, account: str, password: str, given: Received) -> list[Post]:
         """Return the posts of a request, nearly always one; raises BadPost."""
         raise NotImplementedError
+
+    def ids(self, posts: Sequence[Post], uniques: Sequence[str]) -> list[str]:  # noqa: ARG002 - some need them
+        """Return the messages' ids, made of texts that never repeat (lower-case hexadecimal)."""
+        return [f"{self.id_prefix}{unique}" for unique in uniques]
 
     def accepted(self, posts: Sequence[Post], ids: Sequence[str]) -> Answer:
         """Return the answer to messages taken."""
