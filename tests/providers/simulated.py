@@ -31,14 +31,18 @@ DIALECTS = [
     ("http_template", "main"),
     ("pineapple", "key-1"),
 ]
-# Of those that tell of their messages only where the account says so, and do not know our reference.
-SILENT = [("textback", "key-1")]
+# Of those that tell of their messages only where the account says so, or never, and do not know our reference.
+SILENT = [("textback", "key-1"), ("simpletexting", "st-token"), ("slooce", "partner1")]
 both = pytest.mark.parametrize(("dialect", "account"), DIALECTS, ids=[name for name, _ in DIALECTS])
 every = pytest.mark.parametrize(("dialect", "account"), DIALECTS + SILENT, ids=[name for name, _ in DIALECTS + SILENT])
+# Those that give each message an id; Slooce takes ours for one.
+named = pytest.mark.parametrize(("dialect", "account"), [each for each in DIALECTS + SILENT if each[0] != "slooce"])
 # What signs the webhooks of each, in a script; the others sign with what their posts are authorized with.
 SECRETS = {"own": "hush", "sinch": "hush", "http_template": "hush"}
 # Whose reports tell of opt-outs, not their answers.
 LATE = frozenset({"plivo", "sinch"})
+# Of these nobody knows the words for an opt-out.
+VAGUE = frozenset({"simpletexting", "slooce"})
 
 
 def runs(scenario):
@@ -64,6 +68,12 @@ class Platform:
 
     def twilio(self):
         return TwilioAdapter(TwilioCredentials(SID, "auth-token"), self.root)
+
+    def simpletexting(self):
+        return self.simulated("simpletexting")
+
+    def slooce(self):
+        return self.simulated("slooce")
 
     def http_template(self):
         return self.simulated("http_template")

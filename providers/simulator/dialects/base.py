@@ -9,6 +9,7 @@ import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from urllib.parse import quote
 
 from yarl import URL
 
@@ -158,6 +159,10 @@ class Dialect:
         """Return what is told of one message: a report of each part, where the vendor does so."""
         return (event,)
 
+    def replies(self, event: Event) -> Sequence[Event]:
+        """Return what is told of a person's text: also that they opted out, where the vendor tells that by itself."""
+        return (event,)
+
     def inbound_id(self, unique: str) -> str:
         """Return the id of a person's message."""
         return f"i{unique}"
@@ -186,6 +191,13 @@ def basic(header: str) -> tuple[str, str]:
 def with_wait(wait: float, headers: Mapping[str, str] = JSON_HEADERS) -> Mapping[str, str]:
     """Return the headers, with Retry-After where there is a wait in seconds."""
     return {**headers, "Retry-After": str(max(1, -int(-wait // 1)))} if wait else headers
+
+
+def with_token(url: str, token: str) -> str:
+    """Return a webhook address as it was entered at a vendor who signs nothing: it ends with the customer's token."""
+    if "token" in URL(url, encoded=True).query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}token={quote(token, safe='')}"
 
 
 def texts(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
