@@ -33,7 +33,10 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One text to hand over. `reference` is 40 characters, dispatch and flight; `to` is E.164."""
+    """One text to hand over. `reference` is 40 characters, dispatch and flight.
+
+    `to` is E.164, or an address where the channel is e-mail; only there `subject` counts.
+    """
 
     reference: str
     to: str
@@ -42,6 +45,7 @@ class Message:
     segments: int
     status_url: str
     valid_for: int | None = None  # seconds the provider may keep trying
+    subject: str = ""  # of e-mail only
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class MailCall:
     url: str
     sender: str
     recipient: str
-    body: bytes = field(repr=False)  # RFC 5322
+    body: bytes = field(repr=False)  # RFC 5322 but for its Date, which whoever sends it adds
     user: str = ""
     password: str = field(default="", repr=False)
     plain: bool = False
@@ -97,6 +101,7 @@ class MailReply:
     stage: MailStage
     code: int
     text: str
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
