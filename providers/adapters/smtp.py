@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email import message_from_bytes
 from email.errors import HeaderParseError
-from email.header import decode_header, make_header
-from email.headerregistry import Address
+from email.header import Header, decode_header, make_header
 from email.message import EmailMessage
 from email.message import Message as Mail
 from email.policy import SMTP
 from email.utils import getaddresses, parsedate_to_datetime
+from email.utils import quote as escaped
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
@@ -165,20 +165,14 @@ class SmtpAdapter(Adapter):
     def call(self, message: Message) -> MailCall:
         """Return the transaction; raises ValueError for an address that SMTP cannot carry."""
         sender, to = _address(message.sender), _address(message.to)
-        mail = EmailMessage(policy=_WIRE)
-        mail["From"] = _mailbox(sender, self.options.from_name)
-        mail["To"] = _mailbox(to)
-        if self.options.reply_to:
-            mail["Reply-To"] = _mailbox(self.options.reply_to)
-        if subject := _line(message.subject)[:_LONGEST_SUBJECT]:
-            mail["Subject"] = subject
-        mail.set_content(storable(message.text, limit=_LONGEST_BODY), charset="utf-8")
+        content = EmailMessage(policy=_WIRE)
+        content.set_content(storable(message.text, limit=_LONGEST_BODY), charset="utf-8")
         tag, domain = quote(message.reference, safe=""), self.options.bounce_domain
         return MailCall(
             url=self._url,
             sender=f"bounce+{tag}@{domain}" if domain else sender,
             recipient=to,
-            body=self._marks(message, sender, to) + mail.as_bytes(),
+            body=self._head(message, sender, to) + content.as_bytes(),
             user=self.credentials.user if self._logs_in else "",
             password=self.credentials.password if self._logs_in else "",
             plain=self.options.security == "plain",
@@ -194,20 +188,23 @@ class SmtpAdapter(Adapter):
     def _logs_in(self) -> bool:
         return self.options.login == "yes"
 
-    def _marks(self, message: Message, sender: str, to: str) -> bytes:
-        """Return the headers for machines. They are not folded: some read them wrongly then."""
-        way = self.options.list_unsubscribe
-        if not way:
-            way = f"mailto:{quote(self.options.reply_to or sender, safe='@')}?subject=STOP"
-        way = way.replace("{reference}", quote(message.reference, safe="")).replace("{to}", quote(to, safe="@"))
-        marks = {
+    def _head(self, message: Message, sender: str, to: str) -> bytes:
+        """Return the headers but those of the content. Ids and addresses are not folded: some read them wrongly then."""
+        ours, tag = self.options, quote(message.reference, safe="")
+        subject = _words(_line(message.subject)[:_LONGEST_SUBJECT], "Subject")
+        way = ours.list_unsubscribe or f"mailto:{quote(ours.reply_to or sender, safe='@')}?subject=STOP"
+        way = way.replace("{reference}", tag).replace("{to}", quote(to, safe="@"))
+        headers = {
+            "From": f"{_phrase(ours.from_name)} <{sender}>" if ours.from_name else sender,
+            "To": to,
+            "Reply-To": ours.reply_to,
+            "Subject": subject,
             "Message-ID": f"<{_message_id(message)}>",
             "Auto-Submitted": "auto-generated",  # RFC 3834: vacation programs keep quiet
             "List-Unsubscribe": f"<{way}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" if way.startswith("https:") else "",
         }
-        if way.startswith("https:"):
-            marks["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        return "".join(f"{name}: {value}\r\n" for name, value in marks.items()).encode("ascii")
+        return "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value).encode("ascii")
 
     def read(self, message: Message, reply: MailReply) -> Result:
         """Return what the answer means."""
@@ -278,14 +275,22 @@ def _address(text: str) -> str:
     return address
 
 
-def _mailbox(address: str, name: str = "") -> Address:
-    local, at, domain = address.rpartition("@")
-    return Address(_line(name), local, domain) if at else Address(_line(name), address)
-
-
 def _line(text: str) -> str:
     """Return a text as one line, so that it cannot begin a header of its own."""
     return " ".join(_CONTROL.sub(" ", storable(text, limit=4000)).split())
+
+
+def _words(text: str, header: str) -> str:
+    """Return a line as the words of a header: encoded (RFC 2047) where it must be, or would look as if it were."""
+    if text.isascii() and "=?" not in text:
+        return text
+    return Header(text, "utf-8", header_name=header).encode(linesep="\r\n")
+
+
+def _phrase(name: str) -> str:
+    """Return the name in front of an address."""
+    words = _words(name, "From")
+    return f'"{escaped(name)}"' if words == name else words
 
 
 def _message_id(message: Message) -> str:
@@ -337,9 +342,9 @@ def _header(mail: Mail, name: str) -> str:
 def _blocks(reports: Sequence[Mail]) -> Iterator[Mail]:
     """Yield the groups of fields of delivery statuses; the one about the whole message has no Action."""
     for report in reports:
-        payload = report.get_payload()
-        if isinstance(payload, list):
-            yield from payload
+        groups: Any = report.get_payload()
+        if isinstance(groups, list):
+            yield from groups
 
 
 def _instant(text: str) -> datetime | None:

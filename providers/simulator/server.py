@@ -104,14 +104,14 @@ class Simulator:
         if fault is not None and not fault.takes:
             self._rate(posts, now, accepted=False)
             return await self._refuse_by_fault(request, account, dialect, posts, counts, fault)
-        refusal = next(filter(None, (self._refusal(account, post) for post in posts)), None)
+        refusal = next(filter(None, (self.refusal(account, post) for post in posts)), None)
         if refusal is not None:
             meaning, wait = refusal
             counts.refused[meaning] += 1
             self._rate(posts, now, accepted=False)
             await asyncio.sleep(_latency(account))
             return _response(dialect.refused(meaning, wait=wait))
-        ids = [self._take(account, dialect, post, counts, now) for post in posts]
+        ids = [self.take(account, dialect, post, counts, now) for post in posts]
         if fault is not None:
             return await self._hide(request, account, dialect, posts, counts, fault, ids)
         await self._wait(request, posts, _latency(account))
@@ -132,7 +132,8 @@ class Simulator:
         for post in posts:
             self.ledger.doubt(post, time.time())
 
-    def _refusal(self, account: Account, post: Post) -> tuple[str, float] | None:
+    def refusal(self, account: Account, post: Post) -> tuple[str, float] | None:
+        """Return why the script refuses a post, and for how many seconds; None: it does not."""
         script = account.script
         if script.password and post.secret != script.password:
             return "unauthorized", 0.0
@@ -147,7 +148,8 @@ class Simulator:
             return "opted_out", 0.0
         return None
 
-    def _take(self, account: Account, dialect: Dialect, post: Post, counts: Counts, now: float) -> str:
+    def take(self, account: Account, dialect: Dialect, post: Post, counts: Counts, now: float) -> str:
+        """Enter an acceptance, plan what follows it, and return its id."""
         self.taken += 1
         message_id = f"{dialect.id_prefix}{self.run}{self.taken:016x}"
         counts.accepted += 1
@@ -226,11 +228,16 @@ def _response(answer: Answer) -> web.Response:
 
 def _reset(request: web.Request) -> web.Response:
     """Cut the connection with a reset; what is returned reaches nobody."""
-    transport = request.transport
-    if transport is not None:
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            # Lingering for no time at all makes the kernel send RST instead of a polite FIN.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+    cut(request.transport)
     return web.Response(status=500)
+
+
+def cut(transport: asyncio.BaseTransport | None) -> None:
+    """Cut a connection with a reset."""
+    if not isinstance(transport, asyncio.Transport):
+        return
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        # Lingering for no time at all makes the kernel send RST instead of a polite FIN.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -66,12 +66,12 @@ def test_makes_one_transaction_of_a_message():
     assert (call.user, call.password, call.plain) == ("relay-user", "relay-password", False)
     mail = mail_of(call)
     assert dict(mail.items()) == {
-        "Message-ID": f"<{REFERENCE}@brand.example>",
-        "Auto-Submitted": "auto-generated",
-        "List-Unsubscribe": f"<mailto:{SENDER}?subject=STOP>",
         "From": SENDER,
         "To": PERSON,
         "Subject": "Your order — today",
+        "Message-ID": f"<{REFERENCE}@brand.example>",
+        "Auto-Submitted": "auto-generated",
+        "List-Unsubscribe": f"<mailto:{SENDER}?subject=STOP>",
         "Content-Type": 'text/plain; charset="utf-8"',
         "Content-Transfer-Encoding": "quoted-printable",
         "MIME-Version": "1.0",
@@ -225,7 +225,13 @@ def test_no_text_becomes_a_header_or_ends_the_mail(subject, text):
     call.body.decode("ascii")
     assert max(map(len, call.body.split(b"\r\n"))) <= 998
     assert mail_of(call)["From"] == f"Brand <{SENDER}>"
+    assert (mail_of(call)["Subject"] or "") == " ".join(
+        re.sub("[\0\ud800]", "\ufffd", subject).translate(BREAKS).split()
+    )
     assert _lines(mail_of(call).get_content()) == _lines(re.sub("[\0\ud800]", "\ufffd", text))
+
+
+BREAKS = dict.fromkeys([*range(1, 32), *range(127, 160), 0x2028, 0x2029], " ")
 
 
 def _lines(text):
