@@ -9,8 +9,10 @@ in the return path (VERP), if a `bounce_domain` is set whose mail comes to us. R
 whoever runs the relay has it post the raw mail to the account's webhook address, with `?token=…` at its
 end: bounces (RFC 3464), and what people answer. In Postfix's master.cf, for example:
 
-    sms-hook unix - n n - 4 pipe flags=O user=nobody argv=/usr/bin/curl -sf --data-binary @-
-      -H Content-Type:message/rfc822 https://…/webhooks/smtp/<key>/mail?token=…
+    sms-hook unix - n n - 4 pipe flags=OR user=nobody argv=/bin/sh -c {
+      head -c 60000 | curl -sf --data-binary @- 'https://…/webhooks/smtp/<key>/mail?token=…' || exit 75 }
+
+Only the beginning of a mail is wanted (WEBHOOK_MAX_BYTES), and 75 has Postfix come again if we are away.
 
 There is no validity period here (Deliver-By, RFC 2852, is hardly spoken), and no look-up.
 """
@@ -87,6 +89,7 @@ ACTIONS: Final[Mapping[str, ReceiptStatus]] = MappingProxyType(
 )
 # Where a bounce has our reference: in the address it was sent to, or in the headers that it returns.
 _RETURNED: Final = re.compile(rb"(?:\bbounce\+|^message-id:\s*<)([0-9a-f]{40})@", re.IGNORECASE | re.MULTILINE)
+_MOST_BOUNDARIES: Final = 100  # mails have a handful; each costs the reader a look at every line
 _STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}", re.ASCII)
 _ANSWER: Final = re.compile(r"\s*(re|aw|antw|sv|vs|odp|res|rv|r|回复|答复)\s*(\[\d+\])?\s*[:：]", re.IGNORECASE)  # noqa: RUF001
 _QUOTED_BELOW: Final = re.compile(r"-- ?|_{10,}|-{3,}\s*\w[\w ]*-{3,}")  # a signature, Outlook, an original message
@@ -147,8 +150,9 @@ class SmtpAdapter(Adapter):
     slug: ClassVar[str] = "smtp"
     title: ClassVar[str] = "E-mail (SMTP)"
     default_base_url: ClassVar[str] = "smtp://127.0.0.1:587"  # every account has a server of its own
-    # No relay states a rate; these are Postfix's habits towards a stranger. A message is one segment.
-    limits: ClassVar[Limits] = Limits(segments_per_second=10.0, concurrency=20, timeout=60.0)
+    # No relay states a rate; this is modest. A message is one segment. Servers may ponder over what follows
+    # the dot for minutes; no process of ours waits that long when it stops.
+    limits: ClassVar[Limits] = Limits(segments_per_second=10.0, concurrency=20, timeout=45.0)
     sender_rates: ClassVar[Mapping[str, float]] = MappingProxyType({"email": 10.0})
     channel: ClassVar[str] = "email"
     Credentials: ClassVar[type[Any]] = SmtpCredentials
@@ -223,6 +227,8 @@ class SmtpAdapter(Adapter):
 
     def parse(self, request: WebhookRequest) -> list[Receipt | Inbound]:
         """Return what a mail tells: reports of a bounce, a person's words, or nothing of ours."""
+        if request.body.lower().count(b"boundary") > _MOST_BOUNDARIES:
+            raise MalformedEvent("body: nested too deeply")
         try:
             mail = message_from_bytes(request.body)
             parts = list(mail.walk())
