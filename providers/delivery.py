@@ -22,7 +22,8 @@ from typing import Final, NamedTuple
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-from providers.adapters.base import Adapter, HttpReply, Message, Outcome, Result
+from providers import mail
+from providers.adapters.base import Adapter, HttpReply, MailCall, Message, Outcome, Result
 
 _CONNECT_SECONDS: Final = 5.0
 _IDLE_SECONDS: Final = 25.0  # shorter than any vendor's
@@ -207,6 +208,9 @@ async def _exchange(  # noqa: PLR0911 - one exit per meaning
         return Result(Outcome.REJECTED_PERMANENT, code="not_callable", detail=type(error).__name__), False
     if clock() > envelope.post_by or time.time() > envelope.wall_by + _WALL_SLACK:
         return Result(Outcome.NOT_POSTED, code="too_late_to_post"), False
+    if isinstance(call, MailCall):
+        answer = await mail.transact(call, envelope.timeout)
+        return envelope.adapter.read(envelope.message, answer), answer.timed_out
     try:
         async with session.request(
             call.method,

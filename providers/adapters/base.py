@@ -33,7 +33,10 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One text to hand over. `reference` is 40 characters, dispatch and flight; `to` is E.164."""
+    """One text to hand over. `reference` is 40 characters, dispatch and flight.
+
+    `to` is E.164, or an address where the channel is e-mail; only there `subject` counts.
+    """
 
     reference: str
     to: str
@@ -43,6 +46,7 @@ class Message:
     status_url: str
     valid_for: int | None = None  # seconds the provider may keep trying
     expires_at: datetime | None = None  # when they end, for vendors that want an instant
+    subject: str = ""  # of e-mail only
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class MailCall:
     url: str
     sender: str
     recipient: str
-    body: bytes = field(repr=False)  # RFC 5322
+    body: bytes = field(repr=False)  # RFC 5322 but for its Date, which whoever sends it adds
     user: str = ""
     password: str = field(default="", repr=False)
     plain: bool = False
@@ -98,6 +102,7 @@ class MailReply:
     stage: MailStage
     code: int
     text: str
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from providers.simulator.app import Scripts, build, read_scripts
+from providers.simulator import mail
+from providers.simulator.app import SIMULATOR, Scripts, build, read_scripts
 from providers.simulator.reading import InvalidField
 
 
@@ -29,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     parser.add_argument("--port", type=int, default=8025, help="0 picks a free one (%(default)s)")
+    parser.add_argument("--smtp-port", type=int, help="take mail here too; 0 picks a free one")
     parser.add_argument("--seed", type=int, default=1, help="of everything random (%(default)s)")
     parser.add_argument("--scripts", type=Path, help="JSON file: object from account to script")
     parser.add_argument("--ledger", type=Path, help="file that lets the ledger survive a kill")
@@ -53,7 +55,11 @@ async def _serve(arguments: argparse.Namespace, scripts: Scripts) -> None:
         site = web.TCPSite(runner, arguments.host, arguments.port, backlog=1024)
         await site.start()
         host, port = runner.addresses[0][:2]
-        sys.stdout.write(f"Simulator at http://{host}:{port}\n")
+        told = f"Simulator at http://{host}:{port}\n"
+        if arguments.smtp_port is not None:
+            door = await mail.serve(app[SIMULATOR], arguments.host, arguments.smtp_port)
+            told += f"Mail at {mail.address(door)}\n"
+        sys.stdout.write(told)
         sys.stdout.flush()
         await stop.wait()
     finally:

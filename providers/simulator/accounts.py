@@ -49,8 +49,8 @@ class Account:
         self.secret = script.secret
         self.dialect = script.dialect
         # A reset comes before the request is read, so these rules are tried before all others.
-        self.early = [[rule, 0, 0] for rule in script.faults if rule.fault == "reset_before_read"]
-        self.late = [[rule, 0, 0] for rule in script.faults if rule.fault != "reset_before_read"]
+        self.early: list[list[Any]] = [[rule, 0, 0] for rule in script.faults if rule.fault == "reset_before_read"]
+        self.late: list[list[Any]] = [[rule, 0, 0] for rule in script.faults if rule.fault != "reset_before_read"]
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def fault(self, rules: Iterable[list[Any]], to: str = "") -> Rule | None:

@@ -107,14 +107,14 @@ class Simulator:
         if fault is not None and not fault.takes:
             self._rate(posts, now, accepted=False)
             return await self._refuse_by_fault(request, account, dialect, posts, counts, fault)
-        refusal = next(filter(None, (self._refusal(account, dialect, post) for post in posts)), None)
+        refusal = next(filter(None, (self.refusal(account, dialect, post) for post in posts)), None)
         if refusal is not None:
             meaning, wait = refusal
             counts.refused[meaning] += 1
             self._rate(posts, now, accepted=False)
             await asyncio.sleep(_latency(account))
             return _response(dialect.refused(meaning, wait=wait))
-        ids = self._take(account, dialect, posts, counts, now)
+        ids = self.take(account, dialect, posts, counts, now)
         if fault is not None:
             return await self._hide(request, account, dialect, posts, counts, fault, ids)
         await self._wait(request, posts, _latency(account))
@@ -135,7 +135,8 @@ class Simulator:
         for post in posts:
             self.ledger.doubt(post, time.time())
 
-    def _refusal(self, account: Account, dialect: Dialect, post: Post) -> tuple[str, float] | None:
+    def refusal(self, account: Account, dialect: Dialect, post: Post) -> tuple[str, float] | None:
+        """Return why the script refuses a post, and for how many seconds; None: it does not."""
         script = account.script
         if script.password and post.secret != script.password:
             return "unauthorized", 0.0
@@ -154,7 +155,8 @@ class Simulator:
         blocked = script.stops.block and (post.to, post.sender) in self.ledger.stops
         return blocked or post.to in script.opted_out
 
-    def _take(self, account: Account, dialect: Dialect, posts: Sequence[Post], counts: Counts, now: float) -> list[str]:
+    def take(self, account: Account, dialect: Dialect, posts: Sequence[Post], counts: Counts, now: float) -> list[str]:
+        """Enter acceptances, plan what follows them, and return their ids."""
         uniques = [f"{self.run}{self.taken + number:016x}" for number in range(1, len(posts) + 1)]
         self.taken += len(posts)
         counts.accepted += len(posts)
@@ -236,11 +238,16 @@ def _response(answer: Answer) -> web.Response:
 
 def _reset(request: web.Request) -> web.Response:
     """Cut the connection with a reset; what is returned reaches nobody."""
-    transport = request.transport
-    if transport is not None:
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            # Lingering for no time at all makes the kernel send RST instead of a polite FIN.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+    cut(request.transport)
     return web.Response(status=500)
+
+
+def cut(transport: asyncio.BaseTransport | None) -> None:
+    """Cut a connection with a reset."""
+    if not isinstance(transport, asyncio.Transport):
+        return
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        # Lingering for no time at all makes the kernel send RST instead of a polite FIN.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
