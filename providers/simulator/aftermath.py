@@ -51,7 +51,10 @@ class Aftermath:
             answered = partial(self._ledger.stop_answered, stop)
         elif word in _START_WORDS:
             self._ledger.start(number, sender)
-        self._webhooks.post(account, account.script.inbound_url, event, answered)
+        first, *more = _dialect(account).replies(event)
+        self._webhooks.post(account, account.script.inbound_url, first, answered)
+        for told in more:
+            self._webhooks.post(account, account.script.inbound_url, told, None)
         return event.id
 
     def _report(self, account: Account, receipts: Receipts, post: Post, message_id: str, at: float) -> None:

@@ -151,6 +151,10 @@ class Dialect:
         """Return what is told of one message: a report of each part, where the vendor does so."""
         return (event,)
 
+    def replies(self, event: Event) -> Sequence[Event]:
+        """Return what is told of a person's text: each piece of a long one, where the vendor does so."""
+        return (event,)
+
     def inbound_id(self, unique: str) -> str:
         """Return the id of a person's message."""
         return f"i{unique}"
