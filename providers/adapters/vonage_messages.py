@@ -96,7 +96,7 @@ STATUSES: Final[Mapping[str, ReceiptStatus]] = MappingProxyType(
         "undeliverable": ReceiptStatus.UNDELIVERED,
     }
 )
-# What an error makes of a report that says `rejected` or `undeliverable`.
+# What an error makes of a report that says `rejected` or `undeliverable`: our reading of the list.
 REASONS: Final[Mapping[str, ReceiptStatus]] = MappingProxyType(
     # Not there now or ever, moved, busy, network, unreachable, age, funds, foreign, device.
     dict.fromkeys(("1180", "1190", "1200", "1220", "1230", "1250", "1260"), ReceiptStatus.UNDELIVERED)
