@@ -19,6 +19,28 @@ def segments(text: str) -> int:
     return _packed(units, whole=70, part=67)
 
 
+def is_gsm(text: str) -> bool:
+    """Return whether GSM 7-bit has all of the text."""
+    return _BOTH.issuperset(text)
+
+
+def pieces(text: str) -> list[str]:
+    """Return what of the text each segment carries; an empty text is one empty piece."""
+    if segments(text) == 1:
+        return [text]
+    gsm = is_gsm(text)
+    found, room = [""], 153 if gsm else 67
+    left = room
+    for char in text:
+        unit = 2 if (char in _EXTENDED if gsm else char > "\uffff") else 1
+        if unit > left:
+            found.append("")
+            left = room
+        found[-1] += char
+        left -= unit
+    return found
+
+
 def _packed(units: list[int], *, whole: int, part: int) -> int:
     if sum(units) <= whole:
         return 1

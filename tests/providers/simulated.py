@@ -18,16 +18,20 @@ from providers.adapters.plivo import PlivoAdapter, PlivoCredentials
 from providers.adapters.simulator import SimulatorAdapter, SimulatorCredentials
 from providers.adapters.sinch import SinchAdapter, SinchCredentials, SinchOptions
 from providers.adapters.twilio import TwilioAdapter, TwilioCredentials
+from providers.adapters.vonage_messages import VonageMessagesAdapter, VonageMessagesCredentials
+from providers.adapters.vonage_sms import VonageSmsAdapter, VonageSmsCredentials, VonageSmsOptions
 from providers.simulator.app import build
 
 SID = "AC" + "1" * 32
 PERSON, SENDER = "+12025550123", "+12025550100"
-AUTH_ID, PLAN = "MA" + "1" * 18, "plan1"
+AUTH_ID, PLAN, KEY = "MA" + "1" * 18, "plan1", "abcd1234"
 DIALECTS = [
     ("own", "token1"),
     ("twilio", SID),
     ("plivo", AUTH_ID),
     ("sinch", PLAN),
+    ("vonage_sms", KEY),
+    ("vonage_messages", KEY),
     ("http_template", "main"),
     ("pineapple", "key-1"),
 ]
@@ -43,6 +47,8 @@ SECRETS = {"own": "hush", "sinch": "hush", "http_template": "hush"}
 LATE = frozenset({"plivo", "sinch"})
 # Of these nobody knows the words for an opt-out.
 VAGUE = frozenset({"simpletexting", "slooce"})
+# Ends that a vendor has no word for, and the word it has.
+OTHER_WORDS = {("vonage_sms", "undelivered"): "failed", ("vonage_messages", "failed"): "rejected"}
 
 
 def runs(scenario):
@@ -102,6 +108,14 @@ class Platform:
 
     def sinch(self, **options):
         return SinchAdapter(SinchCredentials(PLAN, "token2", "hush"), self.root, SinchOptions(**options))
+
+    def vonage_sms(self):
+        credentials = VonageSmsCredentials(KEY, "auth-token", "auth-token")
+        return VonageSmsAdapter(credentials, f"{self.root}/vonage_sms", VonageSmsOptions(signature_method="sha256"))
+
+    def vonage_messages(self):
+        credentials = VonageMessagesCredentials(KEY, "auth-token", "auth-token")
+        return VonageMessagesAdapter(credentials, f"{self.root}/vonage_messages")
 
     async def control(self, method, path, body=None, *, expect=200):
         async with self.session.request(method, f"{self.root}{path}", json=body) as answer:

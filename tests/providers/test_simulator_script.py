@@ -4,7 +4,7 @@ import pytest
 
 from providers.simulator.reading import InvalidField
 from providers.simulator.script import read_script
-from providers.simulator.segments import segments
+from providers.simulator.segments import is_gsm, pieces, segments
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,16 @@ def test_a_wrong_script_is_refused_by_the_name_of_the_field(script, field):
 )
 def test_counts_segments(text, count):
     assert segments(text) == count
+    assert len(pieces(text)) == count
+    assert "".join(pieces(text)) == text
+
+
+def test_fills_each_segment_but_splits_no_character():
+    assert [len(piece) for piece in pieces("x" * 152 + "€" + "x" * 152)] == [152, 152, 1]
+    assert [len(piece) for piece in pieces("😀" * 67)] == [33, 33, 1]
+    assert [len(piece) for piece in pieces("ы" * 71)] == [67, 4]
+
+
+def test_knows_what_gsm_has():
+    assert is_gsm("Ω Ç € [x]")
+    assert not is_gsm("ç")

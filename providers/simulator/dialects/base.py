@@ -160,7 +160,7 @@ class Dialect:
         return (event,)
 
     def replies(self, event: Event) -> Sequence[Event]:
-        """Return what is told of a person's text: also that they opted out, where the vendor tells that by itself."""
+        """Return what is told of a person's text: each piece of a long one, or that they opted out, where the vendor does so."""
         return (event,)
 
     def inbound_id(self, unique: str) -> str:
