@@ -31,7 +31,7 @@ class _Doubt:
     flight: int
     account_id: int
     question: Question
-    has_twin: bool  # another doubt about the same text to the same person
+    has_twin: bool  # another doubt about the same person: not every vendor gives the text back, to tell them apart
 
 
 def ask_providers(now: datetime) -> int:
@@ -88,7 +88,7 @@ def _due(now: datetime) -> list[_Doubt]:
         SELECT d.id, a.flight::int, a.account_id, d.number, a.sender, d.text, a.claimed_at, EXISTS (
           SELECT 1 FROM campaigns_trouble t JOIN campaigns_dispatch o ON o.id = t.dispatch_id
           WHERE t.kind = 'unknown' AND o.id <> d.id AND o.tenant_id = d.tenant_id AND o.number = d.number
-            AND o.text = d.text AND o.account_id = a.account_id)
+            AND o.account_id = a.account_id)
         FROM campaigns_dispatch d JOIN campaigns_attempt a ON a.dispatch_id = d.id AND a.flight = d.flight
         WHERE d.id = ANY(%(ids)s) AND a.dispatch_id = ANY(%(ids)s) AND d.state = 'unknown' AND a.proof = ''
         ORDER BY a.claimed_at

@@ -18,7 +18,7 @@ from smsplatform.tenancy.models import Brand
 
 _STOPPABLE: Final = (*EARLY, State.HELD)
 # Whatever else writes to us, nothing is ever sent to it.
-_IS_NUMBER: Final = re.compile(r"\+[1-9]\d{3,14}")
+_IS_NUMBER: Final = re.compile(r"\+[1-9]\d{3,14}|[^@\s]+@[^@\s]+")
 
 
 def take_in(account: ProviderAccount, raw: RawEvent, events: Sequence[Inbound | OptOut]) -> None:

@@ -562,4 +562,5 @@ def _message(row: _Row, flight: int, sender: str, status_url: str, now: datetime
         segments=row.segments,
         status_url=f"{status_url}{ours}",
         valid_for=max(int((row.good_until - now).total_seconds()), 1),
+        expires_at=row.good_until,
     )

@@ -205,7 +205,9 @@ async def _exchange(  # noqa: PLR0911 - one exit per meaning
     try:
         call = envelope.adapter.call(envelope.message)
     except Exception as error:  # noqa: BLE001 - nothing was sent: the adapter could not even say what to send
-        return Result(Outcome.REJECTED_PERMANENT, code="not_callable", detail=type(error).__name__), False
+        # An adapter says with a ValueError what its vendor cannot carry; anything else is a defect of ours.
+        why = envelope.adapter.shown(str(error)) if isinstance(error, ValueError) else ""
+        return Result(Outcome.REJECTED_PERMANENT, code="not_callable", detail=why or type(error).__name__), False
     if clock() > envelope.post_by or time.time() > envelope.wall_by + _WALL_SLACK:
         return Result(Outcome.NOT_POSTED, code="too_late_to_post"), False
     if isinstance(call, MailCall):

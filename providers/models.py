@@ -32,7 +32,7 @@ class ProviderAccount(TenantScoped):
     base_url = models.CharField(
         max_length=200,
         blank=True,
-        validators=[URLValidator(schemes=["http", "https"])],
+        validators=[URLValidator(schemes=["http", "https", "smtp", "smtps"])],
         help_text="Empty: the vendor's.",
     )
     segments_per_second = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.01)])
