@@ -23,7 +23,7 @@ import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from providers import mail
-from providers.adapters.base import Adapter, HttpReply, MailCall, Message, Outcome, Result
+from providers.adapters.base import SPLIT, Adapter, HttpCall, HttpReply, MailCall, Message, Outcome, Result, Split
 
 _CONNECT_SECONDS: Final = 5.0
 _IDLE_SECONDS: Final = 25.0  # shorter than any vendor's
@@ -140,7 +140,8 @@ class Poster:
                 trust_env=False,
                 auto_decompress=True,
             )
-        self._spawn(self._pace(self._session, envelopes, answers, again))
+        pace = self._pace_parcels if envelopes and envelopes[0].adapter.batch_size > 1 else self._pace
+        self._spawn(pace(self._session, envelopes, answers, again))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
@@ -176,6 +177,54 @@ class Poster:
             for envelope in waiting:
                 _answer(answers, envelope, Result(Outcome.NOT_POSTED, code="internal", detail=type(error).__name__))
 
+    async def _pace_parcels(
+        self, session: aiohttp.ClientSession, envelopes: Sequence[Envelope], answers: Answers, again: Again
+    ) -> None:
+        """Start each shared request at the instant of its last message, so that none of them is early."""
+        waiting = deque(_parcels(envelopes))
+        try:
+            while waiting:
+                parcel, patience = waiting[0], _LATE
+                while parcel:
+                    if (wait := parcel[-1].post_at - clock()) > _TICK:
+                        await asyncio.sleep(wait)
+                    if clock() - parcel[-1].post_at <= patience:
+                        break
+                    patience *= 2
+                    delays = await self._loop.run_in_executor(None, again, [e.message.segments for e in parcel])
+                    now = clock()
+                    for envelope in parcel[len(delays) :]:
+                        _answer(answers, envelope, Result(Outcome.NOT_POSTED, code="missed_its_instant"))
+                    waiting[0] = parcel = [
+                        e._replace(post_at=now + delay) for e, delay in zip(parcel, delays, strict=False)
+                    ]
+                waiting.popleft()
+                if parcel:
+                    self._spawn(self._deliver_parcel(session, parcel, answers))
+        except BaseException as error:  # noqa: BLE001 - whatever happens: none of these was posted
+            for envelope in (each for parcel in waiting for each in parcel):
+                _answer(answers, envelope, Result(Outcome.NOT_POSTED, code="internal", detail=type(error).__name__))
+
+    async def _deliver_parcel(
+        self, session: aiohttp.ClientSession, parcel: Sequence[Envelope], answers: Answers
+    ) -> None:
+        """Post messages together; each has its own answer. What is refused because of some of them goes in halves."""
+        if len(parcel) == 1:
+            await self._deliver(session, parcel[0], answers)
+            return
+        timed_out = False
+        try:
+            results, timed_out = await _exchange_parcel(session, parcel)
+        except BaseException as error:  # noqa: BLE001 - the isolation point: each envelope has one answer, whatever happens
+            results = [Result(Outcome.UNKNOWN, code="internal", detail=type(error).__name__)] * len(parcel)
+        if results is SPLIT:
+            middle = len(parcel) // 2
+            await self._deliver_parcel(session, parcel[:middle], answers)
+            await self._deliver_parcel(session, parcel[middle:], answers)
+            return
+        for envelope, result in zip(parcel, results, strict=True):
+            _answer(answers, envelope, result, timed_out=timed_out)
+
     async def _deliver(self, session: aiohttp.ClientSession, envelope: Envelope, answers: Answers) -> None:
         timed_out = False
         try:
@@ -198,9 +247,24 @@ def _answer(answers: Answers, envelope: Envelope, result: Result, *, timed_out: 
     )
 
 
-async def _exchange(  # noqa: PLR0911 - one exit per meaning
-    session: aiohttp.ClientSession, envelope: Envelope
-) -> tuple[Result, bool]:
+def _parcels(envelopes: Sequence[Envelope]) -> list[list[Envelope]]:
+    """Group neighbours that may share a request: each person once, each text such as can be shared."""
+    parcels: list[list[Envelope]] = []
+    people: set[str] = set()
+    is_open = False
+    for envelope in envelopes:
+        adapter, message = envelope.adapter, envelope.message
+        fits = adapter.fits_batch(message)
+        if fits and is_open and message.to not in people and len(parcels[-1]) < adapter.batch_size:
+            parcels[-1].append(envelope)
+            people.add(message.to)
+        else:
+            parcels.append([envelope])
+            people, is_open = {message.to}, fits
+    return parcels
+
+
+async def _exchange(session: aiohttp.ClientSession, envelope: Envelope) -> tuple[Result, bool]:
     """Post once and return the meaning, and whether the answer did not come in time."""
     try:
         call = envelope.adapter.call(envelope.message)
@@ -208,35 +272,69 @@ async def _exchange(  # noqa: PLR0911 - one exit per meaning
         # An adapter says with a ValueError what its vendor cannot carry; anything else is a defect of ours.
         why = envelope.adapter.shown(str(error)) if isinstance(error, ValueError) else ""
         return Result(Outcome.REJECTED_PERMANENT, code="not_callable", detail=why or type(error).__name__), False
-    if clock() > envelope.post_by or time.time() > envelope.wall_by + _WALL_SLACK:
-        return Result(Outcome.NOT_POSTED, code="too_late_to_post"), False
+    if _is_too_late(envelope):
+        return _TOO_LATE, False
     if isinstance(call, MailCall):
         answer = await mail.transact(call, envelope.timeout)
         return envelope.adapter.read(envelope.message, answer), answer.timed_out
+    reply, timed_out = await _ask(session, call, _patience(envelope.timeout))
+    return (reply if isinstance(reply, Result) else envelope.adapter.read(envelope.message, reply)), timed_out
+
+
+async def _exchange_parcel(
+    session: aiohttp.ClientSession, parcel: Sequence[Envelope]
+) -> tuple[Sequence[Result] | Split, bool]:
+    """Post messages in one request and return the meaning for each, and whether the answer did not come in time."""
+    adapter, messages = parcel[0].adapter, [envelope.message for envelope in parcel]
+    try:
+        call = adapter.call_batch(messages)
+    except Exception:  # noqa: BLE001 - nothing was sent; alone each can say why not
+        return SPLIT, False
+    if any(map(_is_too_late, parcel)):
+        return [_TOO_LATE] * len(parcel), False
+    reply, timed_out = await _ask(session, call, _patience(parcel[0].timeout))
+    if isinstance(reply, Result):
+        return [reply] * len(parcel), timed_out
+    results = adapter.read_batch(messages, reply)
+    if results is not SPLIT and len(results) != len(parcel):
+        raise RuntimeError(f"{adapter.slug} has {len(results)} results for {len(parcel)} messages")
+    return results, timed_out
+
+
+_TOO_LATE: Final = Result(Outcome.NOT_POSTED, code="too_late_to_post")
+
+
+def _is_too_late(envelope: Envelope) -> bool:
+    return clock() > envelope.post_by or time.time() > envelope.wall_by + _WALL_SLACK
+
+
+async def _ask(
+    session: aiohttp.ClientSession, call: HttpCall, patience: aiohttp.ClientTimeout
+) -> tuple[HttpReply | Result, bool]:
+    """Make the one request; return its answer, or what it means that there is none, and whether time ran out."""
     try:
         async with session.request(
             call.method,
             call.url,
             data=call.body,
             headers=call.headers,
-            timeout=_patience(envelope.timeout),
+            timeout=patience,
             allow_redirects=False,
             middlewares=() if call.method == "POST" else (_Once(),),
         ) as response:
             body = await response.content.read(_MOST_BYTES)
             while not response.content.at_eof() and len(body) < _MOST_BYTES:
                 body += await response.content.read(_MOST_BYTES - len(body))
-            reply = HttpReply(status=response.status, headers=response.headers, body=body)
+            return HttpReply(status=response.status, headers=response.headers, body=body), False
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         # No connection was made, so no byte of the request left us.
         return Result(Outcome.REJECTED_RETRYABLE, code="no_connection", detail=type(error).__name__), False
     except aiohttp.InvalidURL:
         return Result(Outcome.REJECTED_PROVIDER, code="bad_base_url", detail="the account's base_url is no URL"), False
     except TimeoutError:
-        return Result(Outcome.UNKNOWN, code="timeout", detail=f"no answer in {envelope.timeout:g} s"), True
+        return Result(Outcome.UNKNOWN, code="timeout", detail=f"no answer in {patience.total:g} s"), True
     except (aiohttp.ClientError, SecondTry, OSError) as error:
         return Result(Outcome.UNKNOWN, code="connection_lost", detail=type(error).__name__), False
-    return envelope.adapter.read(envelope.message, reply), False
 
 
 @cache
