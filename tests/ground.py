@@ -172,6 +172,9 @@ def make_client(
     concurrency: int = 64,
     timeout: float = 10,
     zone: str = "America/New_York",
+    provider: str = "simulator",
+    credentials: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
     **brand,
 ) -> Client:
     """Make a tenant that may text all day; its people are inserted by one statement."""
@@ -184,10 +187,10 @@ def make_client(
     hours = {"opens_at": clock_time(0), "closes_at": clock_time(23, 59, 59), "zone": zone}
     owned = Brand.objects.create(tenant=tenant, name=slug, slug=slug, **{**hours, **brand})
     account = ProviderAccount(
-        tenant=tenant, name="main", provider="simulator", base_url=base_url, segments_per_second=rate,
-        concurrency=concurrency, timeout=timeout,
+        tenant=tenant, name="main", provider=provider, base_url=base_url, segments_per_second=rate,
+        concurrency=concurrency, timeout=timeout, options=options or {},
     )  # fmt: skip
-    account.set_credentials({"token": slug, "webhook_secret": "secret"})
+    account.set_credentials(credentials or {"token": slug, "webhook_secret": "secret"})
     account.save()
     Sender.objects.create(tenant=tenant, brand=owned, account=account, address=f"+1888{5_000_000 + tenant.pk:07d}")
     listed = RecipientList.objects.create(tenant=tenant, name="everybody")

@@ -28,6 +28,10 @@ ALSO_NAMED = {
         "smsplatform/demo/": "the demo sends through it",
         "providers/simulator/": "is it",
     },
+    "smtp": {
+        "providers/models.py": "the scheme of an address",
+        "providers/mail.py": "the transport",
+    },
 }
 # The simulator speaks this vendor's dialect as well.
 SPOKEN_BY_THE_SIMULATOR = ("providers/simulator/",)

@@ -13,6 +13,8 @@ from tests.bench.frame import Bench, Figures, Measure, memory_mb, timed
 WORKERS = ("worker-sql", "worker-http", "worker-urgent", "beat")
 SENDERS = 4  # processes that post: worker-http's
 CONCURRENCY = 128  # requests in the air for each of them
+BATCHING = "sinch"  # a vendor that takes batches
+BATCH_CONCURRENCY = 500  # messages in the air for each of them
 # As many as the stages like, so that it is the chains that are measured and not the limits.
 PER_MESSAGE = {
     "BATCH_SIZE": "1", "SMALL_BATCH": "0", "CLAIM_BATCHES": "200", "BULK_IN_FLIGHT": "400", "TENANT_IN_FLIGHT": "400",
@@ -118,6 +120,27 @@ def stages(bench: Bench) -> Figures:
     return {f"{name}_ms_per_1000": seconds / count * 10**6 for name, seconds in spent.items()}
 
 
+def batches(bench: Bench) -> Figures:
+    """Send through a vendor that takes many messages in a request: one in each, against as many as fit."""
+    count = bench.size(40_000, 2_000)
+    bench.ground.start("simulator", *WORKERS)
+    _warm(bench)
+    rates = {}
+    for size in ("1", "100"):
+        slug = f"batches-of-{size}"
+        bench.ground.simulator.ask("DELETE", "/_control/ledger")
+        bench.ground.simulator.ask("PUT", f"/_control/accounts/{slug}", {"receipts": None})
+        client = ground.make_client(
+            slug, count, base_url=bench.ground.simulator.url, concurrency=BATCH_CONCURRENCY, provider=BATCHING,
+            credentials={"service_plan_id": slug, "api_token": "token", "webhook_secret": "secret"},
+            options={"batch_size": size},
+        )  # fmt: skip
+        rates[size] = _timed(bench, client, count)
+        posts = bench.ground.simulator.ledger()["posts"]
+        bench.say(f"up to {size} in a request: {rates[size]:,.0f}/s, {posts:,} requests")
+    return {"alone_per_s": rates["1"], "batched_per_s": rates["100"], "batched_over_alone": rates["100"] / rates["1"]}
+
+
 def _client(bench: Bench, slug: str, count: int, *, latency_ms: int = 0) -> ground.Client:
     simulator = bench.ground.simulator
     simulator.ask("DELETE", "/_control/ledger")
@@ -132,9 +155,13 @@ def _warm(bench: Bench) -> None:
 
 def _send(bench: Bench, slug: str, count: int, *, latency_ms: int = 0) -> float:
     """Return messages per second from launching until the last is accepted and recorded."""
+    return _timed(bench, _client(bench, slug, count, latency_ms=latency_ms), count)
+
+
+def _timed(bench: Bench, client: ground.Client, count: int) -> float:
+    """Launch to all of the client, and return messages per second until the last is accepted and recorded."""
     from campaigns import reports, tasks
 
-    client = _client(bench, slug, count, latency_ms=latency_ms)
     with timed() as clock:
         run = ground.launch(client)
         tasks.start_materialising(run.pk)
@@ -142,7 +169,7 @@ def _send(bench: Bench, slug: str, count: int, *, latency_ms: int = 0) -> float:
         def is_over() -> bool:
             return reports.totals(run.pk).get("accepted", 0) >= count
 
-        ground.wait_for(is_over, f"{count:,} messages of {slug}", seconds=120 + count / 50)
+        ground.wait_for(is_over, f"{count:,} messages of {client.slug}", seconds=120 + count / 50)
     taken = bench.ground.simulator.ledger()
     assert not taken["accepted_twice"], taken["accepted_twice"]
     return count / clock.seconds
@@ -182,5 +209,6 @@ MEASURES = (
     Measure("pipeline", "Bare posting, ours, and a chain per message", wire_and_pipeline),
     Measure("sizes", "10,000, 100,000 and 1,000,000 messages", sizes),
     Measure("slow_provider", "400,000 messages to a provider that needs 100 ms", slow_provider),
+    Measure("batches", "Many messages in a request", batches),
     Measure("stages", "What each stage costs", stages),
 )

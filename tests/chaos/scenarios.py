@@ -17,13 +17,14 @@ from django.test import override_settings
 
 from campaigns import reports, scheduling
 from campaigns.leases import LeaseLost
-from campaigns.models import Dispatch, Recipient
+from campaigns.models import Dispatch, Recipient, Reply
 from campaigns.pipeline import PIPELINE
 from campaigns.states import EARLY, State
 from compliance import policy
+from compliance.models import Suppression
 from providers.models import AccountHealth
 from smsplatform.common import database
-from tests.chaos import faults, worker
+from tests.chaos import faults, texts, worker
 from tests.chaos.play import CONCURRENCY, IN_AIR, REPORTS, WORKERS, Play, horizon
 from tests.ground import Client, wait_for
 
@@ -389,6 +390,34 @@ def total_outage(play: Play) -> None:
     client, _ = _with_neighbour(play, {"fault": "unauthorized", "between": [2, 15]}, spare=False)
     play.finish(seconds=150)
     _switches(play, client, most=2)
+
+
+@scenario(people=400)
+def inbound_burst(play: Play) -> None:
+    """20,000 people text in within seconds while all workers are down; vendors repeat some; then it is processed."""
+    count = play.people * 50
+    play.expected.fates.add(STOPPED)
+    client = play.client()
+    run = play.launch(client)
+    play.floor.stop(*WORKERS, "beat")
+    bodies = texts.bodies(client, count, play.random)
+    statuses = texts.post(play.place / f"{play.name}.jsonl", bodies)
+    play.notes["answered"] = ", ".join(f"{number:,} × {status}" for status, number in sorted(statuses.items()))
+    if set(statuses) != {"204"}:
+        play.flaws.append(f"answers were {statuses}")
+    replies = Reply.objects.filter(tenant_id=client.tenant_id)
+    stops = sum(text == "STOP" for text in texts.of(bodies).values())
+    suppressed = Suppression.objects.filter(brand_id=client.brand_id).count()
+    if (replies.count(), suppressed) != (count, stops):
+        play.flaws.append(f"{replies.count():,} of {count:,} replies and {suppressed} of {stops} opt-outs are stored")
+    began = time.monotonic()
+    play.floor.start(*WORKERS, "beat")
+    play.finish(seconds=180)
+    play.notes["processed in"] = f"{time.monotonic() - began:.0f} s"
+    texted = Dispatch.objects.of_run(run.pk).filter(accepted_at__isnull=False).values_list("number", flat=True)
+    wrong = set(texted) & {number for number, text in texts.of(bodies).items() if text == "STOP"}
+    if wrong:
+        play.flaws.append(f"{len(wrong)} were texted although they had texted STOP")
 
 
 # -- the machine ------------------------------------------------------------------------------------------------------
