@@ -26,7 +26,7 @@ FEWEST_ILL: Final = 10
 STREAK: Final = 5  # bad answers and no good one between them, for accounts with little to do
 _STREAK_LIFE: Final = 600  # seconds
 CANARIES: Final = 3  # in a row before everything goes through it again
-FIRST_PAUSE: Final = 10.0  # seconds before and between canaries; doubled by each that is lost
+FIRST_PAUSE: Final = 10.0  # seconds before and between canaries; doubled by each that is lost, until one comes through
 LONGEST_PAUSE: Final = 600.0
 _CANARY_TIME: Final = 60.0  # seconds after which a canary that nobody heard of again is lost
 SWITCHES: Final = 2  # per hour, then it stays broken
@@ -165,11 +165,11 @@ def canary_came_back(account_id: int, *, is_well: bool, now: datetime) -> None:
         """
         UPDATE providers_accounthealth h SET
           canaries = CASE WHEN %(well)s THEN h.canaries + 1 ELSE 0 END,
-          pause = CASE WHEN %(well)s THEN h.pause ELSE least(h.pause * 2, %(longest)s) END,
+          pause = CASE WHEN %(well)s THEN %(first)s ELSE least(h.pause * 2, %(longest)s) END,
           state = CASE WHEN k.is_back THEN 'ok' ELSE 'broken' END,
           since = CASE WHEN k.is_back THEN %(now)s ELSE h.since END,
           probe_at = CASE WHEN k.is_back THEN NULL
-            ELSE %(now)s + (CASE WHEN %(well)s THEN h.pause ELSE least(h.pause * 2, %(longest)s) END) * interval '1 second' END,
+            ELSE %(now)s + (CASE WHEN %(well)s THEN %(first)s ELSE least(h.pause * 2, %(longest)s) END) * interval '1 second' END,
           switches = CASE WHEN k.is_back THEN h.switches || ARRAY[%(now)s]::timestamptz[] ELSE h.switches END
         FROM (SELECT account_id, %(well)s AND canaries + 1 >= %(enough)s
                 AND (SELECT count(*) FROM unnest(switches) s WHERE s > %(hour_ago)s) < %(most)s AS is_back
@@ -180,6 +180,7 @@ def canary_came_back(account_id: int, *, is_well: bool, now: datetime) -> None:
             "account": account_id,
             "well": is_well,
             "now": now,
+            "first": FIRST_PAUSE,
             "longest": LONGEST_PAUSE,
             "enough": CANARIES,
             "most": SWITCHES,

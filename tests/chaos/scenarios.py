@@ -402,7 +402,7 @@ def inbound_burst(play: Play) -> None:
     play.floor.stop(*WORKERS, "beat")
     bodies = texts.bodies(client, count, play.random)
     statuses = texts.post(play.place / f"{play.name}.jsonl", bodies)
-    play.notes["answered"] = ", ".join(f"{number:,} × {status}" for status, number in sorted(statuses.items()))
+    play.notes["answered"] = ", ".join(f"{status}: {number:,}" for status, number in sorted(statuses.items()))
     if set(statuses) != {"204"}:
         play.flaws.append(f"answers were {statuses}")
     replies = Reply.objects.filter(tenant_id=client.tenant_id)

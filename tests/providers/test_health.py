@@ -140,8 +140,8 @@ class TestSwitching:
             health.canary_came_back(account.pk, is_well=is_well, now=after(at))
             seen.append((at, state(account)))
         assert [name for _, name in seen] == ["broken"] * 5 + ["ok"]
-        assert [at for at, _ in seen] == [10, 20, 30, 50, 70, 90]
-        assert AccountHealth.objects.get().switches == [NOW, after(90)]
+        assert [at for at, _ in seen] == [10, 20, 30, 50, 60, 70]
+        assert AccountHealth.objects.get().switches == [NOW, after(70)]
 
     def test_the_pause_is_bounded(self, account):
         health.declare_broken(account.pk, BAD, NOW)
