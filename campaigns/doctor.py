@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from campaigns import backlog, fence
+from campaigns import backlog, fence, refusals
 from campaigns.findings import Finding, Level, bad, first_line, ok, warn
 from smsplatform.common import crypto, database, redis, services
 from smsplatform.common.database import execute, rows
@@ -42,6 +42,7 @@ def examine() -> list[Finding]:
     has_redis = not any(each.level is Level.BAD and each.about == "redis" for each in broker)
     if has_redis:
         found += _of_redis("workers", _workers)
+        found += _of_redis("webhooks", _webhooks)
     if has_database:
         for name, check in {**_DATABASE, **backlog.CHECKS}.items():
             found += _of_database(name, check)
@@ -222,6 +223,23 @@ def _redis() -> Iterator[Finding]:
         yield ok("redis persistence", "append-only file on; it may be off, since Postgres is the truth")
     else:
         yield ok("redis persistence", "off, as it may be: Postgres is the truth")
+
+
+def _webhooks() -> Iterator[Finding]:
+    """Whoever calls with a signature that is not right: a vendor with another secret or address, or a stranger."""
+    found = refusals.of_day(datetime.now(UTC))
+    if not found:
+        yield ok("webhooks", "none refused today")
+        return
+    told = ", ".join(f"{number:,} × {kind}" for kind, number in list(found.items())[:5])  # noqa: RUF001 - times
+    if any(kind.endswith("bad_signature") for kind in found):
+        yield warn(
+            "webhooks",
+            f"refused today: {told}",
+            "compare the secret with the provider's, and PUBLIC_URL with the address that it calls",
+        )
+    else:
+        yield ok("webhooks", f"refused today: {told}")
 
 
 def _workers() -> Iterator[Finding]:

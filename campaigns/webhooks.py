@@ -15,11 +15,12 @@ from django.db import DatabaseError, InterfaceError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from campaigns import arrivals, replies
+from campaigns import arrivals, refusals, replies
 from campaigns.arrivals import AccountChanged
 from campaigns.models import RawEvent
 from providers.adapters.base import Adapter, Event, MalformedEvent, Receipt, WebhookRequest
 from providers.models import ProviderAccount
+from smsplatform.common import crypto
 from smsplatform.common.sessionless import sessionless
 
 log = structlog.get_logger("webhook")
@@ -39,11 +40,7 @@ def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer w
     request: HttpRequest, provider: str, key: str, rest: str
 ) -> HttpResponse:
     """Store a vendor's call and answer what that vendor expects."""
-    length = request.headers.get("Content-Length", "0")
-    if not length.isdigit() or int(length or 0) > settings.WEBHOOK_MAX_BYTES:
-        return _refuse(413, "body_too_large", provider)
-    body = request.body
-    if len(body) > settings.WEBHOOK_MAX_BYTES:
+    if _is_too_large(request):
         return _refuse(413, "body_too_large", provider)
     try:
         remembered = _remembered.get((provider, key))
@@ -56,7 +53,7 @@ def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer w
             method=request.method or "",
             url=f"{settings.PUBLIC_URL}/webhooks/{provider}/{key}/{rest}" + (f"?{query}" if query else ""),
             headers={name.lower(): value for name, value in request.headers.items()},
-            body=body,
+            body=request.body,
         )
         if not adapter.verify(call):
             if remembered and _remembered.pop((provider, key), None):
@@ -65,11 +62,14 @@ def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer w
         try:
             events = adapter.parse(call)
         except MalformedEvent as error:
-            return _refuse(400, f"malformed_event: {error}", provider)
+            return _refuse(400, "malformed_event", provider, str(error))
         is_news = store(account, call, events)
     except AccountChanged:
         _remembered.pop((provider, key), None)
         return receive(request, provider, key, rest)
+    except crypto.UndecryptableSecret:
+        log.exception("webhook.undecryptable_account", provider=provider)
+        return HttpResponse("this account cannot be read; please repeat", status=503, content_type="text/plain")
     except (DatabaseError, InterfaceError):
         log.exception("webhook.store_down", provider=provider)
         return HttpResponse("the store is down; please repeat", status=503, content_type="text/plain")
@@ -78,6 +78,14 @@ def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer w
         _nudge()
     answer = adapter.answer(call)
     return HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)
+
+
+def _is_too_large(request: HttpRequest) -> bool:
+    """Return whether the body is longer than allowed; by its header, before it is read, where that says so."""
+    length = request.headers.get("Content-Length", "0")
+    if not length.isdigit() or int(length or 0) > settings.WEBHOOK_MAX_BYTES:
+        return True
+    return len(request.body) > settings.WEBHOOK_MAX_BYTES
 
 
 def _look_up(provider: str, key: str) -> tuple[ProviderAccount, Adapter] | None:
@@ -128,9 +136,10 @@ def _nudge() -> None:
         log.warning("webhook.nudge_failed")
 
 
-def _refuse(status: int, reason: str, provider: str) -> HttpResponse:
-    log.info("webhook.refused", status=status, reason=reason, provider=provider)
-    return HttpResponse(reason, status=status, content_type="text/plain")
+def _refuse(status: int, reason: str, provider: str, detail: str = "") -> HttpResponse:
+    refusals.count(provider, reason)
+    log.info("webhook.refused", status=status, reason=reason, provider=provider, detail=detail)
+    return HttpResponse(f"{reason}: {detail}" if detail else reason, status=status, content_type="text/plain")
 
 
 def as_call(raw: RawEvent) -> WebhookRequest:
