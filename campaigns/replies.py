@@ -28,14 +28,15 @@ def take_in(account: ProviderAccount, raw: RawEvent, events: Sequence[Inbound | 
             for brand in _brands_of(account, event.sender):
                 _suppress(brand, event.number, source="provider", evidence=event.key, now=raw.received_at)
             continue
-        [brand] = _brands_of(account, event.to)[:1] or [None]
-        reply = _reply(account, raw, event, brand)
-        if reply.is_opt_out and brand is not None:
-            _suppress(brand, event.sender, source="reply", evidence=event.key, now=raw.received_at)
+        of = _brands_of(account, event.to)[:1]
+        reply = _reply(account, raw, event, of[0] if of else None)
+        if reply.is_opt_out and of:
+            _suppress(of[0], event.sender, source="reply", evidence=event.key, now=raw.received_at)
 
 
 def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Brand | None) -> Reply:
     """Store a message; one that comes in pieces is one reply, whose text grows with them."""
+    is_opt_out = message.answered_as == "stop" or keywords.is_exact_stop(message.text)
     values = {
         "tenant_id": account.tenant_id,
         "brand": brand,
@@ -45,7 +46,7 @@ def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Bra
         "to": message.to[:254],
         "text": message.text,
         "media": list(message.media),
-        "is_opt_out": message.answered_as == "stop" or keywords.is_exact_stop(message.text),
+        "is_opt_out": is_opt_out,
         "received_at": raw.received_at,
     }
     piece = message.part
@@ -60,7 +61,7 @@ def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Bra
         reply.text = "".join(text for _, text in sorted(reply.pieces.items(), key=lambda item: int(item[0])))
         reply.media = [*reply.media, *message.media]
         # What the first piece asked for stays asked for, whatever follows.
-        reply.is_opt_out = reply.is_opt_out or values["is_opt_out"] or keywords.is_exact_stop(reply.text)
+        reply.is_opt_out = reply.is_opt_out or is_opt_out or keywords.is_exact_stop(reply.text)
         reply.save(update_fields=["pieces", "text", "media", "is_opt_out"])
     return reply
 

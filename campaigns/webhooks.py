@@ -85,7 +85,7 @@ def _is_too_large(request: HttpRequest) -> bool:
     length = request.headers.get("Content-Length", "0")
     if not length.isdigit() or int(length or 0) > settings.WEBHOOK_MAX_BYTES:
         return True
-    return len(request.body) > settings.WEBHOOK_MAX_BYTES
+    return bool(len(request.body) > settings.WEBHOOK_MAX_BYTES)
 
 
 def _look_up(provider: str, key: str) -> tuple[ProviderAccount, Adapter] | None:

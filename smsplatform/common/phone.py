@@ -134,7 +134,8 @@ def country(number: str) -> str:
         parsed = phonenumbers.parse(number)
     except NumberParseException:
         return ""
-    return phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(parsed.country_code)
+    main: str = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    return phonenumbers.region_code_for_number(parsed) or main
 
 
 def masked(raw: str) -> str:

@@ -17,7 +17,7 @@ from campaigns import imports, launch, reports, tasks
 from campaigns.models import Campaign, Dispatch, Import, RecipientList, Run, Template
 from campaigns.states import State
 from compliance import suppression
-from providers.adapters.base import Message
+from providers.adapters.base import HttpCall, Message
 from providers.models import ProviderAccount, Sender
 from smsplatform.common import database
 from smsplatform.demo import cast, report
@@ -313,6 +313,7 @@ def _break(sabotage: str, simulator: Simulator, run: Run, account: ProviderAccou
     call = adapter.call(
         Message(reference=taken["reference"], to=to, sender="+18885550100", text="again", segments=1, status_url="")
     )
+    assert isinstance(call, HttpCall)  # noqa: S101 - it is the simulator's
     request = urllib.request.Request(call.url, data=call.body, headers=dict(call.headers), method=call.method)  # noqa: S310
     urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
 
