@@ -43,7 +43,7 @@ def clock(monkeypatch):
     return clock
 
 
-def channel(sender="a", *, rate, sender_rate=None, account=1):
+def channel(sender="a", *, rate, sender_rate=None, account=1, registration_rate=None):
     """One sender of the account; what the throttle does not read stays empty."""
     adapter = get("simulator")
     return Channel(
@@ -54,6 +54,8 @@ def channel(sender="a", *, rate, sender_rate=None, account=1):
         adapter=adapter(credentials=adapter.Credentials("token", "secret")),
         limits=Limits(segments_per_second=rate, concurrency=10, timeout=10),
         sender_rate=sender_rate,
+        registration_id=7 if registration_rate else None,
+        registration_rate=registration_rate,
     )
 
 
@@ -106,6 +108,36 @@ def test_no_second_holds_more_than_the_rate_and_one_burst(clock):
         assert most_in_a_second(everything) <= rate + _longest(everything)
         for rows in posted.values():
             assert most_in_a_second(rows) <= (sender_rate or rate) + _longest(rows)
+
+    holds()
+
+
+def test_a_registration_is_counted_over_all_its_accounts(clock):
+    """Carriers count what they know a brand by, whatever numbers and vendors it uses (R67)."""
+
+    @trying(200)
+    @given(rate=_rates, registration_rate=_rates, steps=_steps)
+    def holds(rate, registration_rate, steps):
+        redis.client().flushdb()
+        clock.goes_on(100)
+        channels = {
+            name: channel(name, rate=rate, account=account, registration_rate=registration_rate)
+            for account, name in enumerate("ab", start=1)
+        }
+        posted = {"a": [], "b": []}
+        for name, wanted, pause, _, look_ahead, is_lost in steps:
+            if is_lost:
+                redis.client().flushdb()
+                clock.goes_on(0)
+            answer = throttle.take(channels[name], wanted, look_ahead=look_ahead)
+            posted[name] += [
+                (clock.now + delay, segments) for delay, segments in zip(answer.delays, wanted, strict=False)
+            ]
+            clock.goes_on(pause)
+        everything = posted["a"] + posted["b"]
+        assert most_in_a_second(everything) <= registration_rate + _longest(everything)
+        for rows in posted.values():
+            assert most_in_a_second(rows) <= rate + _longest(rows)
 
     holds()
 
