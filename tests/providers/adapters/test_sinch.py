@@ -4,12 +4,17 @@ import base64
 import hashlib
 import hmac
 import json
+import string
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sinch.domains.authentication.sinch_events.v1.authentication_validation import (
+    calculate_sinch_event_signature,
+    validate_sinch_event_signature_with_nonce,
+)
 
 from providers.adapters.base import (
     SPLIT,
@@ -536,6 +541,23 @@ BASIC = {"service_plan_id": "plan1", "api_token": "token2", "webhook_user": "us"
 def webhook(body, headers=None):
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return WebhookRequest("POST", "https://sms.example/webhooks/sinch/key/status", headers or {}, raw)
+
+
+@given(
+    body=st.text(), secret=st.text(min_size=1), nonce=st.text(string.ascii_letters, min_size=1), changed=st.booleans()
+)
+def test_agrees_with_the_vendors_package(body, secret, nonce, changed):
+    signed = calculate_sinch_event_signature(f"{body}.{nonce}.1634579353", secret)
+    headers = {
+        "x-sinch-webhook-signature": signed,
+        "x-sinch-webhook-signature-nonce": nonce,
+        "x-sinch-webhook-signature-timestamp": "1634579353",
+        "x-sinch-webhook-signature-algorithm": "HmacSHA256",
+    }
+    content = body + "x" * changed
+    theirs = validate_sinch_event_signature_with_nonce(secret, headers, content)
+    ours = adapter(BASIC | {"webhook_secret": secret, "webhook_user": "", "webhook_password": ""})
+    assert ours.verify(webhook(content.encode(), headers)) is theirs is not changed
 
 
 def test_accepts_the_published_signature():
