@@ -65,6 +65,7 @@ class Routes:
         # Nearly every brand has one sender for everybody, and then there is nothing to work out per person.
         only = self.channels[0] if len(self.channels) == 1 else None
         self._is_simple = only is not None and not only.countries and only.adapter.channel == _SMS
+        self._usual = self._choose("", frozenset()) if self._is_simple else None
 
     def order(self, number: str) -> tuple[Channel, ...]:
         """Return the channels that may be used for a number (or an e-mail address), the best first."""
@@ -83,6 +84,11 @@ class Routes:
 
     def choose(self, number: str, tried: frozenset[int] = frozenset()) -> Choice | None:
         """Return the first channel whose account is well and was not tried in this turn."""
+        if self._usual is not None and not tried and _AT not in number:
+            return self._usual
+        return self._choose(number, tried)
+
+    def _choose(self, number: str, tried: frozenset[int]) -> Choice | None:
         passed: list[str] = []
         for place, channel in enumerate(self.order(number), start=1):
             if channel.account_id in tried:
