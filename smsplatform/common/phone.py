@@ -130,6 +130,8 @@ def parse(
 
 def country(number: str) -> str:
     """Return the country of a stored number; the main one of its country code where the plan has no such number."""
+    if number.startswith("+1") and (found := _geographic(number[2:])):
+        return found
     try:
         parsed = phonenumbers.parse(number)
     except NumberParseException:

@@ -247,3 +247,20 @@ def test_most_numbers_take_the_short_cut(monkeypatch):
     monkeypatch.setattr(Rules, "parse_slowly", never)
     for raw in ("+12122345678", "2122345678", "(212) 234-5678", "1-416-234-5678", "212.234.5678"):
         assert phone.parse(raw, countries=NORTH).npa in ("212", "416")
+
+
+@pytest.mark.parametrize(
+    ("number", "country"),
+    [
+        ("+12025550123", "US"),
+        ("+16135550123", "CA"),
+        ("+18005550123", "US"),
+        ("+18765550123", "JM"),
+        ("+447700900123", "GB"),
+        ("+4915112345678", "DE"),
+        ("+99912345678", ""),
+        ("ana@example.com", ""),
+    ],
+)
+def test_the_country_of_a_stored_number(number, country):
+    assert phone.country(number) == country
