@@ -46,39 +46,45 @@ def apply_events(limit: int = MOST) -> int:
         )
         if not news:
             return 0
-        reports, flaws = _read(news)
+        reports, flaws, unread = _read(news)
         reports = _match(reports)
         posters = _posters([report.flight for report in reports if report.flight])
         # Only the account that posted a flight can report on it: anybody else's report fits nothing.
         fitting = [r for r in reports if r.flight and posters.get(r.flight) == r.raw.account_id]
-        parked = {r.raw.pk for r in reports if not (r.flight and posters.get(r.flight) == r.raw.account_id)}
+        unfit = {r.raw.pk for r in reports if not (r.flight and posters.get(r.flight) == r.raw.account_id)}
         _keep(fitting)
         _prove(fitting, now)
-        _close(news, flaws, parked, now)
+        _close(news, flaws, unfit | unread, now)
     return len(news)
 
 
-def _read(news: Sequence[RawEvent]) -> tuple[list[_Report], dict[int, str]]:
-    """Return the reports of these events, and why some could not be read."""
+def _read(news: Sequence[RawEvent]) -> tuple[list[_Report], dict[int, str], set[int]]:
+    """Return the reports of these events, why some could not be read, and which of these may be later."""
     accounts = ProviderAccount.objects.in_bulk({raw.account_id for raw in news})
-    adapters = {key: account.adapter() for key, account in accounts.items()}
+    adapters = {key: account.usable_adapter() for key, account in accounts.items()}
     reports: list[_Report] = []
     flaws: dict[int, str] = {}
+    unread: set[int] = set()
     for raw in news:
-        adapter = adapters.get(raw.account_id)
+        if raw.account_id not in accounts:
+            flaws[raw.pk] = "its provider account is gone"
+            continue
+        adapter = adapters[raw.account_id]
+        if adapter is None:
+            flaws[raw.pk] = "its provider account cannot be used"
+            unread.add(raw.pk)
+            continue
         try:
-            events = adapter.parse(webhooks.as_call(raw)) if adapter else []
+            events = adapter.parse(webhooks.as_call(raw))
         except MalformedEvent as error:
             flaws[raw.pk] = str(error)[:200]
             continue
-        if adapter is None:
-            flaws[raw.pk] = "its provider account is gone"
         reports += [
             _Report(raw, place, event, sending.read_reference(event.reference))
             for place, event in enumerate(events)
             if place in raw.news and isinstance(event, Receipt)
         ]
-    return reports, flaws
+    return reports, flaws, unread
 
 
 def _match(reports: Sequence[_Report]) -> list[_Report]:
@@ -244,7 +250,7 @@ def _close(news: Sequence[RawEvent], flaws: dict[int, str], parked: set[int], no
             [now for _ in done] + [None for _ in again],
             [None for _ in done] + [now + _patience(raw, now) for raw in again],
             [flaws.get(raw.pk, "fits no message of ours" if raw.pk in orphans else "") for raw in done]
-            + ["waits for its message" for _ in again],
+            + [flaws.get(raw.pk, "waits for its message") for raw in again],
         ],
     )
 

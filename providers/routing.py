@@ -9,7 +9,7 @@ the middle of a campaign is an edit of their senders.
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -134,12 +134,22 @@ def routes(brand_id: int) -> Routes:
         .order_by("position", "id")
     )
     pinned = Pin.objects.filter(brand_id=brand_id).values_list("account_id", flat=True).first()
-    return Routes(map(_channel, senders), pinned)
+    return Routes(_channels(senders), pinned)
 
 
-def _channel(sender: Sender) -> Channel:
+def _channels(senders: Iterable[Sender]) -> Iterator[Channel]:
+    """Make the channels of those senders whose accounts can be used at all."""
+    adapters: dict[int, Adapter | None] = {}
+    for sender in senders:
+        if sender.account_id not in adapters:
+            adapters[sender.account_id] = sender.account.usable_adapter()
+        adapter = adapters[sender.account_id]
+        if adapter is not None:
+            yield _channel(sender, adapter)
+
+
+def _channel(sender: Sender, adapter: Adapter) -> Channel:
     account, registration = sender.account, sender.registration
-    adapter = account.adapter()
     vendor = adapter.limits
     health: AccountHealth | None = getattr(account, "health", None)
     is_well = health is None or health.state == AccountHealth.State.OK
