@@ -173,6 +173,23 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
     proofs = [
         (flight, (State.ACCEPTED if flight in incomplete else state, report)) for flight, (state, report) in proofs
     ]
+    learnt = {
+        "now": now,
+        "ids": [flight[0] for flight, _ in proofs],
+        "flights": [flight[1] for flight, _ in proofs],
+        "providers": [report.receipt.provider_id[:80] for _, (_, report) in proofs],
+    }
+    # Where the answer was lost, the report is the first to tell what the provider calls it.
+    execute(
+        """
+        INSERT INTO campaigns_providermessage (account_id, tenant_id, provider_id, dispatch_id, flight, created_at)
+        SELECT a.account_id, a.tenant_id, k.provider_id, a.dispatch_id, a.flight, %(now)s
+        FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(providers)s::text[]) AS k(id, flight, provider_id)
+          JOIN campaigns_attempt a ON a.dispatch_id = k.id AND a.flight = k.flight AND a.dispatch_id = ANY(%(ids)s)
+        WHERE a.provider_id = '' AND k.provider_id <> '' ON CONFLICT (account_id, provider_id) DO NOTHING
+        """,
+        learnt,
+    )
     execute(
         """
         UPDATE campaigns_attempt a SET proof = CASE a.proof WHEN '' THEN 'receipt' ELSE a.proof END,
@@ -182,12 +199,7 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
         FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(providers)s::text[]) AS k(id, flight, provider_id)
         WHERE a.dispatch_id = k.id AND a.flight = k.flight AND a.dispatch_id = ANY(%(ids)s)
         """,
-        {
-            "now": now,
-            "ids": [flight[0] for flight, _ in proofs],
-            "flights": [flight[1] for flight, _ in proofs],
-            "providers": [report.receipt.provider_id[:80] for _, (_, report) in proofs],
-        },
+        learnt,
     )
     moves.prove(
         ids,
