@@ -64,7 +64,8 @@ class Routes:
         self._pinned = pinned
         # Nearly every brand has one sender for everybody, and then there is nothing to work out per person.
         only = self.channels[0] if len(self.channels) == 1 else None
-        self._is_simple = only is not None and not only.countries and only.adapter.channel == _SMS
+        is_open = only is not None and pinned in (None, only.account_id) and not only.countries
+        self._is_simple = only is not None and is_open and only.adapter.channel == _SMS
 
     def order(self, number: str) -> tuple[Channel, ...]:
         """Return the channels that may be used for a number (or an e-mail address), the best first."""
@@ -116,9 +117,10 @@ class Routes:
         due = {each.account_id for each in self.channels if each.probe_at is not None and each.probe_at <= now}
         return sorted(due) if self._pinned is None else []
 
-    def next_probe(self) -> datetime | None:
-        """Return when the first of the broken accounts may be tried again."""
-        return min((each.probe_at for each in self.channels if each.probe_at is not None), default=None)
+    def next_probe(self, numbers: Iterable[str]) -> datetime | None:
+        """Return when the first of the broken accounts that these would go through may be tried again."""
+        wanted = {channel for number in numbers for channel in self.order(number)}
+        return min((each.probe_at for each in wanted if each.probe_at is not None), default=None)
 
 
 def routes(brand_id: int) -> Routes:
