@@ -151,28 +151,26 @@ def _keep(reports: Sequence[_Report]) -> None:
 
 def _prove(reports: Sequence[_Report], now: datetime) -> None:
     """A report is proof that its flight was taken: the ledger and the dispatch learn the strongest proof."""
-    strongest: dict[tuple[uuid.UUID, int], tuple[State, _Report]] = {}
-    for report in reports:
-        if report.flight is None:
-            continue
-        state = PROVEN[report.receipt.status]
-        known = strongest.get(report.flight)
-        if known is None or PROOF_RANK[known[0]] < PROOF_RANK[state]:
-            strongest[report.flight] = (state, report)
-    proofs = list(strongest.items())
+    told = [(report.flight, PROVEN[report.receipt.status], report) for report in reports if report.flight]
     ids = [
         dispatch_id
         for (dispatch_id,) in rows(
             "SELECT id FROM campaigns_dispatch WHERE id = ANY(%s) ORDER BY id FOR UPDATE",
-            [sorted({flight[0] for flight, _ in proofs})],
+            [sorted({flight[0] for flight, _, _ in told})],
         )
     ]
     incomplete = _incomplete(
-        [flight for flight, (state, report) in proofs if state is State.DELIVERED and report.receipt.part]
+        sorted({flight for flight, state, report in told if state is State.DELIVERED and report.receipt.part})
     )
-    proofs = [
-        (flight, (State.ACCEPTED if flight in incomplete else state, report)) for flight, (state, report) in proofs
-    ]
+    strongest: dict[tuple[uuid.UUID, int], tuple[State, _Report]] = {}
+    for flight, claimed, report in told:
+        # A part that arrived must not hide another, reported with it, that did not.
+        is_part_of_it = claimed is State.DELIVERED and flight in incomplete
+        state = State.ACCEPTED if is_part_of_it else claimed
+        known = strongest.get(flight)
+        if known is None or PROOF_RANK[known[0]] < PROOF_RANK[state]:
+            strongest[flight] = (state, report)
+    proofs = list(strongest.items())
     learnt = {
         "now": now,
         "ids": [flight[0] for flight, _ in proofs],
