@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from campaigns import moves, sending, webhooks
+from campaigns import moves, sending, verbs, webhooks
 from campaigns.models import RawEvent
 from campaigns.states import PROOF_RANK, PROVEN, State
 from providers.adapters.base import MalformedEvent, Receipt
@@ -54,6 +54,7 @@ def apply_events(limit: int = MOST) -> int:
         unfit = {r.raw.pk for r in reports if not (r.flight and posters.get(r.flight) == r.raw.account_id)}
         _keep(fitting)
         _prove(fitting, now)
+        verbs.believe_opt_outs([r.flight[0] for r in fitting if r.flight and r.receipt.opted_out], now)
         _close(news, flaws, unfit | unread, now)
     return len(news)
 

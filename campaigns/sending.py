@@ -488,6 +488,7 @@ def verdict(answer: Answer, *, posts: int, has_next: bool) -> Settlement:
         provider_id=result.provider_id,
         code=result.code,
         parts=result.parts,
+        opted_out=result.opted_out,
     )
 
 

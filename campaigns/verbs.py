@@ -15,7 +15,7 @@ from django.db import models
 from campaigns import moves
 from campaigns.moves import Moved
 from campaigns.states import EARLY, FATE, State
-from compliance import caps, policy
+from compliance import caps, policy, suppression
 from compliance.policy import Objection
 from providers.adapters.base import Outcome
 from smsplatform.common.database import execute, keys_of, rows
@@ -59,6 +59,7 @@ class Settlement(NamedTuple):
     provider_id: str = ""
     code: str = ""
     parts: int = 1
+    opted_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +404,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
                 taken.append(answer)
             else:
                 surprises.append(answer)
+        believe_opt_outs([answer.dispatch_id for answer in others if answer.opted_out], now)
         self._remember_names(taken + surprises, now)
         self._remember_parts([answer for answer in taken + surprises if answer.parts > 1])
         return self._accept(taken, now) + self._prove(surprises, now) + self._give_fates(others, now)
@@ -528,6 +530,18 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             now=now,
             assign=", posts = d.posts + g.posted",
         )
+
+
+def believe_opt_outs(ids: Sequence[uuid.UUID], now: datetime) -> None:
+    """The provider says that these dispatches' people have opted out: whoever else we could send through must not."""
+    if not ids:
+        return
+    found = rows(
+        "SELECT tenant_id, brand_id, number, id::text FROM campaigns_dispatch WHERE id = ANY(%s)", [sorted(set(ids))]
+    )
+    people = [suppression.Person(*row) for row in found]
+    if people:
+        suppression.suppress_all(people, reason="provider_blocked", source="provider", now=now)
 
 
 def _judge(
