@@ -209,6 +209,11 @@ class Sender(TenantScoped):
     def __str__(self) -> str:
         return self.address
 
+    def clean(self) -> None:
+        """A registration is for the texts of its own brand."""
+        if self.registration is not None and self.registration.brand_id != self.brand_id:
+            raise ValidationError({"registration": "This registration is another brand's."})
+
 
 class Pin(TenantScoped):
     """An operator's decision that a brand sends through one account only, whatever automation thinks of it."""

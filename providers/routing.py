@@ -127,7 +127,8 @@ def routes(brand_id: int) -> Routes:
     """Return the brand's routes as they are now. Two statements."""
     senders = (
         Sender.objects.filter(
-            Q(registration=None) | Q(registration__status=Registration.Status.APPROVED),
+            Q(registration=None)
+            | Q(registration__status=Registration.Status.APPROVED, registration__brand_id=brand_id),
             brand_id=brand_id,
             is_active=True,
             account__paused_at=None,

@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import OperationalError
 
 from campaigns import pipeline, sending
@@ -13,6 +14,7 @@ from providers import health
 from providers.health import Counts
 from providers.models import AccountHealth, Pin, ProviderAccount, Registration, Sender
 from smsplatform.common import database, redis
+from smsplatform.tenancy.models import Brand
 from tests import world
 from tests.promises import sound
 from tests.promises.conftest import TOKEN
@@ -295,6 +297,31 @@ def test_a_sender_whose_registration_is_not_approved_is_not_used(acme, spare, si
     acme.run(acme.campaign(), key="approved")
     world.work()
     assert taken_by(simulator) == {SECOND: 1, TOKEN: 1}
+
+
+def test_the_registration_of_another_brand_is_refused_and_not_used(acme, spare, simulator):
+    other = Brand.objects.create(tenant=acme.tenant, name="Other", slug="other", zone="UTC", **world.ALL_DAY)
+    registration = Registration.objects.create(tenant=acme.tenant, brand=other, name="C123", status="approved")
+    acme.sender.registration = registration
+    with pytest.raises(ValidationError, match="another brand's"):
+        acme.sender.full_clean()
+    acme.sender.save()
+    acme.recipients(1)
+    acme.run()
+    world.work()
+    assert taken_by(simulator) == {SECOND: 1}
+
+
+def test_batches_that_no_registered_sender_may_send_are_not_handed_out(acme):
+    """They would come back every half a minute, all of them, until somebody approves the registration."""
+    registration = Registration.objects.create(tenant=acme.tenant, brand=acme.brand, name="C123")
+    Sender.objects.update(registration=registration)
+    acme.recipients(1)
+    run = acme.run()
+    assert world.work() == 0
+    Registration.objects.update(status="approved")
+    assert world.work() == 1
+    assert world.states(run) == {State.ACCEPTED: 1}
 
 
 def test_whom_no_sender_may_serve_waits_and_is_told_why(acme, simulator):
