@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from campaigns import moves, sending, webhooks
+from campaigns import moves, sending, verbs, webhooks
 from campaigns.models import RawEvent
 from campaigns.states import PROOF_RANK, PROVEN, State
 from providers.adapters.base import MalformedEvent, Receipt
@@ -46,39 +46,46 @@ def apply_events(limit: int = MOST) -> int:
         )
         if not news:
             return 0
-        reports, flaws = _read(news)
+        reports, flaws, unread = _read(news)
         reports = _match(reports)
         posters = _posters([report.flight for report in reports if report.flight])
         # Only the account that posted a flight can report on it: anybody else's report fits nothing.
         fitting = [r for r in reports if r.flight and posters.get(r.flight) == r.raw.account_id]
-        parked = {r.raw.pk for r in reports if not (r.flight and posters.get(r.flight) == r.raw.account_id)}
+        unfit = {r.raw.pk for r in reports if not (r.flight and posters.get(r.flight) == r.raw.account_id)}
         _keep(fitting)
         _prove(fitting, now)
-        _close(news, flaws, parked, now)
+        verbs.believe_opt_outs([r.flight[0] for r in fitting if r.flight and r.receipt.opted_out], now)
+        _close(news, flaws, unfit | unread, now)
     return len(news)
 
 
-def _read(news: Sequence[RawEvent]) -> tuple[list[_Report], dict[int, str]]:
-    """Return the reports of these events, and why some could not be read."""
+def _read(news: Sequence[RawEvent]) -> tuple[list[_Report], dict[int, str], set[int]]:
+    """Return the reports of these events, why some could not be read, and which of these may be later."""
     accounts = ProviderAccount.objects.in_bulk({raw.account_id for raw in news})
-    adapters = {key: account.adapter() for key, account in accounts.items()}
+    adapters = {key: account.usable_adapter() for key, account in accounts.items()}
     reports: list[_Report] = []
     flaws: dict[int, str] = {}
+    unread: set[int] = set()
     for raw in news:
-        adapter = adapters.get(raw.account_id)
+        if raw.account_id not in accounts:
+            flaws[raw.pk] = "its provider account is gone"
+            continue
+        adapter = adapters[raw.account_id]
+        if adapter is None:
+            flaws[raw.pk] = "its provider account cannot be used"
+            unread.add(raw.pk)
+            continue
         try:
-            events = adapter.parse(webhooks.as_call(raw)) if adapter else []
+            events = adapter.parse(webhooks.as_call(raw))
         except MalformedEvent as error:
             flaws[raw.pk] = str(error)[:200]
             continue
-        if adapter is None:
-            flaws[raw.pk] = "its provider account is gone"
         reports += [
             _Report(raw, place, event, sending.read_reference(event.reference))
             for place, event in enumerate(events)
             if place in raw.news and isinstance(event, Receipt)
         ]
-    return reports, flaws
+    return reports, flaws, unread
 
 
 def _match(reports: Sequence[_Report]) -> list[_Report]:
@@ -145,28 +152,43 @@ def _keep(reports: Sequence[_Report]) -> None:
 
 def _prove(reports: Sequence[_Report], now: datetime) -> None:
     """A report is proof that its flight was taken: the ledger and the dispatch learn the strongest proof."""
-    strongest: dict[tuple[uuid.UUID, int], tuple[State, _Report]] = {}
-    for report in reports:
-        if report.flight is None:
-            continue
-        state = PROVEN[report.receipt.status]
-        known = strongest.get(report.flight)
-        if known is None or PROOF_RANK[known[0]] < PROOF_RANK[state]:
-            strongest[report.flight] = (state, report)
-    proofs = list(strongest.items())
+    told = [(report.flight, PROVEN[report.receipt.status], report) for report in reports if report.flight]
     ids = [
         dispatch_id
         for (dispatch_id,) in rows(
             "SELECT id FROM campaigns_dispatch WHERE id = ANY(%s) ORDER BY id FOR UPDATE",
-            [sorted({flight[0] for flight, _ in proofs})],
+            [sorted({flight[0] for flight, _, _ in told})],
         )
     ]
     incomplete = _incomplete(
-        [flight for flight, (state, report) in proofs if state is State.DELIVERED and report.receipt.part]
+        sorted({flight for flight, state, report in told if state is State.DELIVERED and report.receipt.part})
     )
-    proofs = [
-        (flight, (State.ACCEPTED if flight in incomplete else state, report)) for flight, (state, report) in proofs
-    ]
+    strongest: dict[tuple[uuid.UUID, int], tuple[State, _Report]] = {}
+    for flight, claimed, report in told:
+        # A part that arrived must not hide another, reported with it, that did not.
+        is_part_of_it = claimed is State.DELIVERED and flight in incomplete
+        state = State.ACCEPTED if is_part_of_it else claimed
+        known = strongest.get(flight)
+        if known is None or PROOF_RANK[known[0]] < PROOF_RANK[state]:
+            strongest[flight] = (state, report)
+    proofs = list(strongest.items())
+    learnt = {
+        "now": now,
+        "ids": [flight[0] for flight, _ in proofs],
+        "flights": [flight[1] for flight, _ in proofs],
+        "providers": [report.receipt.provider_id[:80] for _, (_, report) in proofs],
+    }
+    # Where the answer was lost, the report is the first to tell what the provider calls it.
+    execute(
+        """
+        INSERT INTO campaigns_providermessage (account_id, tenant_id, provider_id, dispatch_id, flight, created_at)
+        SELECT a.account_id, a.tenant_id, k.provider_id, a.dispatch_id, a.flight, %(now)s
+        FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(providers)s::text[]) AS k(id, flight, provider_id)
+          JOIN campaigns_attempt a ON a.dispatch_id = k.id AND a.flight = k.flight AND a.dispatch_id = ANY(%(ids)s)
+        WHERE a.provider_id = '' AND k.provider_id <> '' ON CONFLICT (account_id, provider_id) DO NOTHING
+        """,
+        learnt,
+    )
     execute(
         """
         UPDATE campaigns_attempt a SET proof = CASE a.proof WHEN '' THEN 'receipt' ELSE a.proof END,
@@ -176,12 +198,7 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
         FROM unnest(%(ids)s::uuid[], %(flights)s::int[], %(providers)s::text[]) AS k(id, flight, provider_id)
         WHERE a.dispatch_id = k.id AND a.flight = k.flight AND a.dispatch_id = ANY(%(ids)s)
         """,
-        {
-            "now": now,
-            "ids": [flight[0] for flight, _ in proofs],
-            "flights": [flight[1] for flight, _ in proofs],
-            "providers": [report.receipt.provider_id[:80] for _, (_, report) in proofs],
-        },
+        learnt,
     )
     moves.prove(
         ids,
@@ -244,7 +261,7 @@ def _close(news: Sequence[RawEvent], flaws: dict[int, str], parked: set[int], no
             [now for _ in done] + [None for _ in again],
             [None for _ in done] + [now + _patience(raw, now) for raw in again],
             [flaws.get(raw.pk, "fits no message of ours" if raw.pk in orphans else "") for raw in done]
-            + ["waits for its message" for _ in again],
+            + [flaws.get(raw.pk, "waits for its message") for raw in again],
         ],
     )
 

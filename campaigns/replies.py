@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
@@ -19,19 +19,20 @@ from smsplatform.tenancy.models import Brand
 _STOPPABLE: Final = (*EARLY, State.HELD)
 # Whatever else writes to us, nothing is ever sent to it.
 _IS_NUMBER: Final = re.compile(r"\+[1-9]\d{3,14}|[^@\s]+@[^@\s]+")
+# Phones count their long messages in one byte: the same mark after that time, or the same piece again, is another one.
+_PIECES_WITHIN: Final = timedelta(hours=1)
 
 
 def take_in(account: ProviderAccount, raw: RawEvent, events: Sequence[Inbound | OptOut]) -> None:
     """Store what people wrote and, in the same transaction, the suppression that each opt-out asks for."""
     for event in events:
         if isinstance(event, OptOut):
-            for brand in _brands_of(account, event.sender):
-                _suppress(brand, event.number, source="provider", evidence=event.key, now=raw.received_at)
+            _stop(account, event.number, event.sender, source="provider", evidence=event.key, now=raw.received_at)
             continue
         of = _brands_of(account, event.to)[:1]
         reply = _reply(account, raw, event, of[0] if of else None)
-        if reply.is_opt_out and of:
-            _suppress(of[0], event.sender, source="reply", evidence=event.key, now=raw.received_at)
+        if reply.is_opt_out:
+            _stop(account, event.sender, event.to, source="reply", evidence=event.key, now=raw.received_at)
 
 
 def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Brand | None) -> Reply:
@@ -53,6 +54,11 @@ def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Bra
     if piece is None:
         return Reply.objects.create(account=account, **values)
     whole = f"{message.sender}:{message.to}:{piece.whole}"[:120]
+    known = Reply.objects.select_for_update().filter(account=account, whole=whole).first()
+    if known is not None and (
+        str(piece.number) in known.pieces or known.received_at < raw.received_at - _PIECES_WITHIN
+    ):
+        Reply.objects.filter(pk=known.pk).update(whole="")
     reply, is_new = Reply.objects.select_for_update().get_or_create(
         account=account, whole=whole, defaults={**values, "pieces": {piece.number: message.text}}
     )
@@ -66,8 +72,11 @@ def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Bra
     return reply
 
 
-def _suppress(brand: Brand, number: str, *, source: str, evidence: str, now: datetime) -> None:
-    if _IS_NUMBER.fullmatch(number):
+def _stop(account: ProviderAccount, number: str, address: str, *, source: str, evidence: str, now: datetime) -> None:
+    """Suppress a person for the brand of this address; for all of the account's where it is nobody's: STOP wins."""
+    if not _IS_NUMBER.fullmatch(number):
+        return
+    for brand in _brands_of(account, address) or _brands_of(account, ""):
         suppression.suppress(brand=brand, number=number, reason="opt_out", source=source, evidence=evidence, now=now)
 
 

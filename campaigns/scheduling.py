@@ -88,7 +88,10 @@ def _due(lane: Lane | str, now: datetime, room: int, in_flight: list[tuple[int, 
         WITH accounts AS (
           SELECT DISTINCT ON (s.brand_id) s.brand_id, a.id, a.segments_per_second
           FROM providers_sender s JOIN providers_provideraccount a ON a.id = s.account_id
-          WHERE s.is_active AND a.paused_at IS NULL ORDER BY s.brand_id, s.position, s.id)
+            LEFT JOIN providers_registration g ON g.id = s.registration_id
+          WHERE s.is_active AND a.paused_at IS NULL
+            AND (g.id IS NULL OR (g.status = 'approved' AND g.brand_id = s.brand_id))
+          ORDER BY s.brand_id, s.position, s.id)
         SELECT b.id, b.tenant_id, b.account_id, b.segments_per_second * %(seconds)s, b.size, b.starts
         FROM tenancy_tenant t LEFT JOIN tenancy_installation i ON i.id = 1
         CROSS JOIN LATERAL (

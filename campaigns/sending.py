@@ -171,6 +171,7 @@ class _Turn:
         self.routes = routing.routes(self.batch.brand_id)
         rows = [row for queue in self.queues.values() for row in queue] + self.no_route
         self.queues, self.no_route, self.asked_for = {}, [], set()
+        self.canaries &= {dispatch_id for dispatch_id, _ in self.in_air}
         self._line_up(rows)
 
     def _elect_canaries(self) -> None:
@@ -207,12 +208,15 @@ class _Turn:
         while posted and not self.is_over:
             posted = False
             for choice in [choice for choice, queue in self.queues.items() if queue]:
-                if time.monotonic() >= self.until or _stopping[0]:
-                    self.is_over = True
-                if not self.is_over:
+                if not self._ends():
                     posted |= self._post_slice(choice)
         if not self.is_over and not self.in_air:
             self._rest()
+
+    def _ends(self) -> bool:
+        """Return whether the turn is over: its time is, the worker stops, or something ended it before."""
+        self.is_over = self.is_over or time.monotonic() >= self.until or bool(_stopping[0])
+        return self.is_over
 
     def _rest(self) -> None:
         """Nothing can be posted now, and nothing is in the air: the turn is over, and the batch due when it is worth it."""
@@ -228,7 +232,7 @@ class _Turn:
         """Return the seconds until one of the rows without a route may have one."""
         if not self.routes.channels:
             return 30.0
-        probe = self.routes.next_probe()
+        probe = self.routes.next_probe(row.number for row in self.no_route)
         return throttle.UNREACHABLE_WAIT if probe is None else (probe - database.now()).total_seconds()
 
     def _hold_unservable(self) -> None:
@@ -395,8 +399,10 @@ class _Turn:
                 again.append(following)
         settle(settlements)
         has_changed = self._learn(group)
+        if self._ends():  # nothing more is sent, and what is in the air must come back whatever else fails
+            return
         self._line_up(again)
-        if has_changed and not self.is_over:
+        if has_changed:
             self._line_up_again()
 
     def _learn(self, group: Sequence[Answer]) -> bool:
@@ -489,6 +495,7 @@ def verdict(answer: Answer, *, posts: int, has_next: bool) -> Settlement:
         provider_id=result.provider_id,
         code=result.code,
         parts=result.parts,
+        opted_out=result.opted_out,
     )
 
 

@@ -15,7 +15,7 @@ from django.db import models
 from campaigns import moves
 from campaigns.moves import Moved
 from campaigns.states import EARLY, FATE, State
-from compliance import caps, policy
+from compliance import caps, policy, suppression
 from compliance.policy import Objection
 from providers.adapters.base import Outcome
 from smsplatform.common.database import execute, keys_of, rows
@@ -59,6 +59,7 @@ class Settlement(NamedTuple):
     provider_id: str = ""
     code: str = ""
     parts: int = 1
+    opted_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +404,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
                 taken.append(answer)
             else:
                 surprises.append(answer)
+        believe_opt_outs([answer.dispatch_id for answer in others if answer.opted_out], now)
         self._remember_names(taken + surprises, now)
         self._remember_parts([answer for answer in taken + surprises if answer.parts > 1])
         return self._accept(taken, now) + self._prove(surprises, now) + self._give_fates(others, now)
@@ -460,8 +462,10 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         )
 
     def prove_by_look_up(self, dispatch_id: uuid.UUID, flight: int, *, provider_id: str, now: datetime) -> Moved:
-        """The provider, when asked, had this flight: the evidence rule."""
+        """The provider, when asked, had this flight: the evidence rule. A message that is another's by now proves nothing."""
         _lock([dispatch_id])
+        if self._is_anothers(dispatch_id, flight, provider_id, now):
+            return Moved()
         known = execute(
             """
             UPDATE campaigns_attempt SET proof = 'look-up', proven_at = %(now)s, provider_id = %(provider)s,
@@ -472,20 +476,35 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         )
         if not known:  # a receipt, or the poster's own answer, was faster
             return Moved()
-        execute(
-            """
-            INSERT INTO campaigns_providermessage (account_id, tenant_id, provider_id, dispatch_id, flight, created_at)
-            SELECT account_id, tenant_id, provider_id, dispatch_id, flight, %(now)s FROM campaigns_attempt
-            WHERE dispatch_id = %(id)s AND flight = %(flight)s ON CONFLICT (account_id, provider_id) DO NOTHING
-            """,
-            {"id": dispatch_id, "flight": flight, "now": now},
-        )
         return moves.prove(
             [dispatch_id],
             given="SELECT dispatch_id AS id, 'accepted' AS state, 'found at the provider' AS detail, claimed_at AS at"
             " FROM campaigns_attempt WHERE dispatch_id = %(of)s AND flight = %(flight)s",
             parameters={"of": dispatch_id, "flight": flight},
             now=now,
+        )
+
+    def _is_anothers(self, dispatch_id: uuid.UUID, flight: int, provider_id: str, now: datetime) -> bool:
+        """Claim a provider's id for a flight; return whether another flight has it."""
+        given = {"id": dispatch_id, "flight": flight, "provider": provider_id[:80], "now": now}
+        execute(
+            """
+            INSERT INTO campaigns_providermessage (account_id, tenant_id, provider_id, dispatch_id, flight, created_at)
+            SELECT account_id, tenant_id, %(provider)s, dispatch_id, flight, %(now)s FROM campaigns_attempt
+            WHERE dispatch_id = %(id)s AND flight = %(flight)s AND proof = ''
+            ON CONFLICT (account_id, provider_id) DO NOTHING
+            """,
+            given,
+        )
+        return bool(
+            rows(
+                """
+                SELECT 1 FROM campaigns_providermessage m JOIN campaigns_attempt a ON a.account_id = m.account_id
+                WHERE a.dispatch_id = %(id)s AND a.flight = %(flight)s AND m.provider_id = %(provider)s
+                  AND (m.dispatch_id, m.flight) <> (a.dispatch_id, a.flight)
+                """,
+                given,
+            )
         )
 
     def _give_fates(self, answers: Sequence[Settlement], now: datetime) -> Moved:
@@ -511,6 +530,18 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             now=now,
             assign=", posts = d.posts + g.posted",
         )
+
+
+def believe_opt_outs(ids: Sequence[uuid.UUID], now: datetime) -> None:
+    """The provider says that these dispatches' people have opted out: whoever else we could send through must not."""
+    if not ids:
+        return
+    found = rows(
+        "SELECT tenant_id, brand_id, number, id::text FROM campaigns_dispatch WHERE id = ANY(%s)", [sorted(set(ids))]
+    )
+    people = [suppression.Person(*row) for row in found]
+    if people:
+        suppression.suppress_all(people, reason="provider_blocked", source="provider", now=now)
 
 
 def _judge(

@@ -1,6 +1,8 @@
 """Stores and lifts "do not text"."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from compliance.models import Suppression
 from smsplatform.common.database import execute
@@ -21,6 +23,30 @@ def suppress(
             """,
             [brand.tenant_id, brand.pk, number, category, reason[:60], source[:60], evidence[:120], now],
         )
+    )
+
+
+class Person(NamedTuple):
+    """Whom a brand must not text any more, and what says so."""
+
+    tenant_id: int
+    brand_id: int
+    number: str
+    evidence: str
+
+
+def suppress_all(people: Sequence[Person], *, reason: str, source: str, now: datetime) -> int:
+    """Store that these brands must not text these numbers; return how many were not stored before. One statement."""
+    people = sorted(set(people), key=lambda person: (person.number, person.brand_id))
+    return execute(
+        """
+        INSERT INTO compliance_suppression
+          (scope, tenant_id, brand_id, number, category, reason, source, evidence, created_at)
+        SELECT 'brand', p.tenant_id, p.brand_id, p.number, '', %s, %s, p.evidence, %s
+        FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[]) AS p(tenant_id, brand_id, number, evidence)
+        ON CONFLICT (number, brand_id, category) WHERE released_at IS NULL DO NOTHING
+        """,
+        [reason[:60], source[:60], now, *(list(column) for column in zip(*people, strict=True))],
     )
 
 

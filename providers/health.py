@@ -6,7 +6,8 @@ clear answer, no connection, or our account refused. It comes back slowly and ma
 return of an hour waits.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,6 +22,7 @@ log = structlog.get_logger("health")
 
 WINDOW: Final = 60  # seconds over which answers are counted
 _BUCKET: Final = 10  # seconds
+_BUCKETS: Final = WINDOW // _BUCKET
 MOST_ILL: Final = 0.2  # of the window's answers, once there are so many bad ones:
 FEWEST_ILL: Final = 10
 STREAK: Final = 5  # bad answers and no good one between them, for accounts with little to do
@@ -33,11 +35,11 @@ SWITCHES: Final = 2  # per hour, then it stays broken
 _HOUR: Final = timedelta(hours=1)
 
 _SCRIPT: Final = """
-local ok, bad, bucket, oldest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-if ok > 0 then redis.call('HSET', KEYS[1], 'streak', bad) else redis.call('HINCRBY', KEYS[1], 'streak', bad) end
-redis.call('HINCRBY', KEYS[1], 'ok:' .. bucket, ok)
+local bad, bucket, oldest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+if #ARGV > 4 then redis.call('HSET', KEYS[1], 'streak', bad) else redis.call('HINCRBY', KEYS[1], 'streak', bad) end
+for i = 5, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], 'ok:' .. (bucket - tonumber(ARGV[i])), ARGV[i + 1]) end
 redis.call('HINCRBY', KEYS[1], 'bad:' .. bucket, bad)
-redis.call('EXPIRE', KEYS[1], tonumber(ARGV[5]))
+redis.call('EXPIRE', KEYS[1], tonumber(ARGV[4]))
 local sums = {ok = 0, bad = 0}
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
@@ -77,21 +79,20 @@ class Watch:
 
     def __init__(self, account_id: int) -> None:
         self.account_id = account_id
-        self._ok = 0
-        self._ok_at = 0.0
+        self._ok: Counter[int] = Counter()  # good answers not told yet, by when they came
 
     def saw(self, answers: Iterable[bool | None], now: float) -> Counts | None:
         """Count answers (True: bad) at a `clock()`; return the account's counts if there was a bad one."""
         seen = list(answers)
-        bad = seen.count(True)
-        if now - self._ok_at > WINDOW:
-            self._ok = 0
+        bucket = int(now // _BUCKET)
         if ok := seen.count(False):
-            self._ok += ok
-            self._ok_at = now
-        if not bad:
+            self._ok[bucket] += ok
+            for old in [each for each in self._ok if each <= bucket - _BUCKETS]:
+                del self._ok[old]
+        if not (bad := seen.count(True)):
             return None
-        told, self._ok = self._ok, 0
+        told = {bucket - each: count for each, count in self._ok.items() if each > bucket - _BUCKETS}
+        self._ok.clear()
         return _count(self.account_id, told, bad)
 
 
@@ -105,16 +106,21 @@ def watch(account_id: int) -> Watch:
     return _watches[account_id]
 
 
-def _count(account_id: int, ok: int, bad: int) -> Counts:
-    """Add to the account's counts in Redis and return them; without Redis, what this process saw."""
+def _count(account_id: int, ok: Mapping[int, int], bad: int) -> Counts:
+    """Add to the account's counts in Redis and return them; without Redis, what this process saw.
+
+    Good answers by their age: those of the last minute must not hide an outage longer than they are part of it.
+    """
     try:
         client = redis.client()
         seconds, _ = client.time()
         bucket = seconds // _BUCKET
-        oldest = bucket - WINDOW // _BUCKET
-        found = client.register_script(_SCRIPT)(keys=[_key(account_id)], args=[ok, bad, bucket, oldest, _STREAK_LIFE])
+        aged = [number for age_and_count in ok.items() for number in age_and_count]
+        found = client.register_script(_SCRIPT)(
+            keys=[_key(account_id)], args=[bad, bucket, bucket - _BUCKETS, _STREAK_LIFE, *aged]
+        )
     except redis.Unreachable:
-        return Counts(ok, bad, bad if not ok else 0)
+        return Counts(sum(ok.values()), bad, bad if not ok else 0)
     return Counts(*map(int, found))
 
 

@@ -2,8 +2,9 @@
 
 import secrets
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
+import structlog
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, URLValidator
@@ -15,6 +16,11 @@ from providers.adapters.base import Adapter
 from smsplatform.common import crypto
 from smsplatform.common.models import TenantQuerySet, TenantScoped
 from smsplatform.tenancy.models import Brand, Tenant
+
+log = structlog.get_logger("account")
+
+# What `ProviderAccount.adapter` raises where its settings cannot be used.
+UNUSABLE: Final = (crypto.UndecryptableSecret, adapters.UnknownProvider, TypeError, ValueError)
 
 
 def account_key() -> str:
@@ -67,6 +73,14 @@ class ProviderAccount(TenantScoped):
         kind = adapters.get(self.provider)
         values = crypto.decrypt(self.secret, tenant_id=self.tenant_id)
         return kind(kind.Credentials(**values), self.base_url, kind.Options(**self.options))
+
+    def usable_adapter(self) -> Adapter | None:
+        """Return the dialect, or None where the settings cannot be used: one such account must stop no other."""
+        try:
+            return self.adapter()
+        except UNUSABLE as error:
+            log.error("account.unusable", account=self.pk, provider=self.provider, error=type(error).__name__)  # noqa: TRY400 - the traceback would show options
+            return None
 
     def check_options(self) -> None:
         """Raise ValidationError unless the adapter takes this account's options and address."""
@@ -194,6 +208,11 @@ class Sender(TenantScoped):
 
     def __str__(self) -> str:
         return self.address
+
+    def clean(self) -> None:
+        """A registration is for the texts of its own brand."""
+        if self.registration is not None and self.registration.brand_id != self.brand_id:
+            raise ValidationError({"registration": "This registration is another brand's."})
 
 
 class Pin(TenantScoped):

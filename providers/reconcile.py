@@ -5,7 +5,7 @@ person with that text that was made just then and is nobody else's. Two of them 
 """
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import requests
@@ -19,14 +19,23 @@ _SECONDS: Final = (5.0, 20.0)  # to connect, to answer
 _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
+class NoAnswer(Unreadable):
+    """The vendor did not answer at all; whoever asks it more now waits in vain."""
+
+
 def ask(adapter: Adapter, question: Question) -> list[Finding] | None:
     """Return what the vendor has; None: it cannot be asked. Raises Unreadable for anything but an answer."""
     call = adapter.look_up(question)
     return None if call is None else adapter.found(question, fetch(call))
 
 
-def proof(question: Question, findings: Sequence[Finding], claimed: Collection[str]) -> Finding | None:
-    """Return the message that is proven to be the one asked for; `claimed` are the ids of other flights."""
+def proof(
+    question: Question, findings: Sequence[Finding], claimed: Collection[str], *, answered_until: datetime
+) -> Finding | None:
+    """Return the message that is proven to be the one asked for; `claimed` are the ids of other flights.
+
+    Whose a message is that was made after `answered_until` cannot be told yet: its poster may not have its id so far.
+    """
     for finding in findings:
         if finding.reference == question.reference:
             return finding
@@ -38,11 +47,13 @@ def proof(question: Question, findings: Sequence[Finding], claimed: Collection[s
         and finding.created_at is not None
         and question.since - BEFORE <= finding.created_at <= question.since + AFTER
     ]
-    return candidates[0] if len(candidates) == 1 else None
+    [only] = candidates if len(candidates) == 1 else [None]
+    is_settled = only is not None and only.created_at is not None and only.created_at <= answered_until
+    return only if is_settled else None
 
 
 def fetch(call: HttpCall) -> HttpReply:
-    """Return the answer to a harmless request; raises Unreadable where there is none."""
+    """Return the answer to a harmless request; raises NoAnswer where there is none."""
     try:
         with requests.request(
             call.method,
@@ -58,4 +69,4 @@ def fetch(call: HttpCall) -> HttpReply:
             return HttpReply(answer.status_code, headers, body)
     except (requests.RequestException, OSError, ValueError) as error:
         # The class alone: the error's text may repeat the address, and with it what we authenticate with.
-        raise Unreadable(f"no answer: {type(error).__name__}") from None
+        raise NoAnswer(f"no answer: {type(error).__name__}") from None

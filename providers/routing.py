@@ -9,7 +9,7 @@ the middle of a campaign is an edit of their senders.
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -64,7 +64,8 @@ class Routes:
         self._pinned = pinned
         # Nearly every brand has one sender for everybody, and then there is nothing to work out per person.
         only = self.channels[0] if len(self.channels) == 1 else None
-        self._is_simple = only is not None and not only.countries and only.adapter.channel == _SMS
+        is_open = only is not None and pinned in (None, only.account_id) and not only.countries
+        self._is_simple = only is not None and is_open and only.adapter.channel == _SMS
         self._usual = self._choose("", frozenset()) if self._is_simple else None
 
     def order(self, number: str) -> tuple[Channel, ...]:
@@ -122,16 +123,18 @@ class Routes:
         due = {each.account_id for each in self.channels if each.probe_at is not None and each.probe_at <= now}
         return sorted(due) if self._pinned is None else []
 
-    def next_probe(self) -> datetime | None:
-        """Return when the first of the broken accounts may be tried again."""
-        return min((each.probe_at for each in self.channels if each.probe_at is not None), default=None)
+    def next_probe(self, numbers: Iterable[str]) -> datetime | None:
+        """Return when the first of the broken accounts that these would go through may be tried again."""
+        wanted = {channel for number in numbers for channel in self.order(number)}
+        return min((each.probe_at for each in wanted if each.probe_at is not None), default=None)
 
 
 def routes(brand_id: int) -> Routes:
     """Return the brand's routes as they are now. Two statements."""
     senders = (
         Sender.objects.filter(
-            Q(registration=None) | Q(registration__status=Registration.Status.APPROVED),
+            Q(registration=None)
+            | Q(registration__status=Registration.Status.APPROVED, registration__brand_id=brand_id),
             brand_id=brand_id,
             is_active=True,
             account__paused_at=None,
@@ -140,12 +143,22 @@ def routes(brand_id: int) -> Routes:
         .order_by("position", "id")
     )
     pinned = Pin.objects.filter(brand_id=brand_id).values_list("account_id", flat=True).first()
-    return Routes(map(_channel, senders), pinned)
+    return Routes(_channels(senders), pinned)
 
 
-def _channel(sender: Sender) -> Channel:
+def _channels(senders: Iterable[Sender]) -> Iterator[Channel]:
+    """Make the channels of those senders whose accounts can be used at all."""
+    adapters: dict[int, Adapter | None] = {}
+    for sender in senders:
+        if sender.account_id not in adapters:
+            adapters[sender.account_id] = sender.account.usable_adapter()
+        adapter = adapters[sender.account_id]
+        if adapter is not None:
+            yield _channel(sender, adapter)
+
+
+def _channel(sender: Sender, adapter: Adapter) -> Channel:
     account, registration = sender.account, sender.registration
-    adapter = account.adapter()
     vendor = adapter.limits
     health: AccountHealth | None = getattr(account, "health", None)
     is_well = health is None or health.state == AccountHealth.State.OK

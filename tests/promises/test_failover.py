@@ -1,16 +1,20 @@
 """B10, F3: by meaning, to where a brand may go, within the turn; a broken account is left alone and comes back slowly."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import ValidationError
+from django.db import OperationalError
 
-from campaigns import sending
+from campaigns import pipeline, sending
 from campaigns.models import Attempt, Batch, Dispatch
 from campaigns.states import State
 from providers import health
 from providers.health import Counts
 from providers.models import AccountHealth, Pin, ProviderAccount, Registration, Sender
 from smsplatform.common import database, redis
+from smsplatform.tenancy.models import Brand
 from tests import world
 from tests.promises import sound
 from tests.promises.conftest import TOKEN
@@ -172,6 +176,106 @@ def test_in_a_total_outage_everything_waits_and_canaries_end_it(acme, simulator)
     sound.check()
 
 
+def test_a_probe_that_nobody_waiting_can_make_is_not_waited_for(acme, spare, simulator):
+    """The spare serves another country: nobody here can be its canary, however long that is due."""
+    Sender.objects.filter(account=spare).update(countries=["GB"])
+    broken(spare)
+    probe_is_due(spare)
+    broken(acme.account)
+    acme.recipients(2)
+    run = acme.run()
+    world.work()
+    assert 5 < (world.only_batch(run).due_at - database.now()).total_seconds() <= health.FIRST_PAUSE
+
+
+def test_a_turn_that_is_over_elects_no_canary(acme, spare, simulator, monkeypatch):
+    """Nobody would send it, and everybody would wait a minute for it."""
+    broken(acme.account)
+    ProviderAccount.objects.filter(pk=spare.pk).update(segments_per_second=1)
+    acme.recipients(4)
+    acme.run()
+    settle = sending.settle
+
+    def stopped(settlements):
+        probe_is_due(acme.account)
+        settle(settlements)
+        sending.stop_claiming()
+
+    monkeypatch.setattr(sending, "settle", stopped)
+    routes = sending.routing.routes
+
+    def due_at_once(brand_id):
+        found = routes(brand_id)
+        found.probes_due = lambda _now: [acme.account.pk] if sending._stopping[0] else []
+        return found
+
+    monkeypatch.setattr(sending.routing, "routes", due_at_once)
+    try:
+        world.work()
+    finally:
+        sending._stopping[0] = 0
+    assert AccountHealth.objects.get().state == "broken"
+
+
+def test_answers_in_hand_survive_whatever_fails_about_the_breaker(acme, spare, simulator, monkeypatch):
+    """Postgres goes away after an answer is stored: the others are still waited for and stored, none is in doubt."""
+    monkeypatch.setattr(sending, "GROUP", 1)
+    broken(spare)
+    acme.recipients(5)
+    run = acme.run()
+    monkeypatch.setattr(sending.routing.Routes, "probes_due", lambda *_: [spare.pk])
+    monkeypatch.setattr(sending._Turn, "_canary", lambda turn, _account: (None, None))
+    failed = []
+
+    def away(*_):
+        failed.append(1)
+        raise OperationalError("the connection is lost")
+
+    settle = sending.settle
+
+    def then_away(settlements):
+        settle(settlements)
+        monkeypatch.setattr(health, "elect", away)
+
+    monkeypatch.setattr(health, "elect", lambda *_: False)
+    monkeypatch.setattr(sending._Turn, "asked_for", property(lambda _: set(), lambda *_: None), raising=False)
+    monkeypatch.setattr(sending, "settle", then_away)
+    with suppress(OperationalError):
+        world.work()
+    assert failed
+    assert world.states(run) == {State.ACCEPTED: 5}
+
+
+def test_a_canary_that_never_left_is_none_any_more(acme, spare, simulator):
+    """It was elected and then lined up anew: what another account makes of it says nothing about the broken one."""
+    broken(acme.account)
+    probe_is_due(acme.account)
+    acme.recipients(1)
+    run = acme.run()
+    batch = world.only_batch(run)
+    for stage in world.PIPELINE[:4]:
+        stage.run(batch.pk, world.start(batch))
+        batch.refresh_from_db()
+    turn = sending._Turn(batch.pk, batch.lease, pipeline.judge_ready)
+    turn.batch, turn.routes = batch, sending.routing.routes(acme.brand.pk)
+    [dispatch] = Dispatch.objects.of_run(run.pk)
+    turn._line_up([sending._Row(dispatch.id, dispatch.number, dispatch.text, 1, 0, dispatch.good_until)])
+    assert turn.canaries == {dispatch.id}
+    turn._line_up_again()
+    assert turn.canaries == set()
+
+
+def test_a_pin_to_an_account_without_a_usable_sender_holds_everything(acme, spare, simulator):
+    """Operators who say "only through this one" do not mean "or else through the other"."""
+    Pin.objects.create(tenant=acme.tenant, brand=acme.brand, account=spare, reason="contract")
+    ProviderAccount.objects.filter(pk=spare.pk).update(paused_at=database.now())
+    acme.recipients(2)
+    run = acme.run()
+    world.work()
+    assert taken_by(simulator) == {}
+    assert world.states(run) == {State.HELD: 2}
+
+
 def test_a_pin_wins_over_the_breaker(acme, spare, simulator):
     broken(spare)
     Pin.objects.create(tenant=acme.tenant, brand=acme.brand, account=spare, reason="contract")
@@ -193,6 +297,31 @@ def test_a_sender_whose_registration_is_not_approved_is_not_used(acme, spare, si
     acme.run(acme.campaign(), key="approved")
     world.work()
     assert taken_by(simulator) == {SECOND: 1, TOKEN: 1}
+
+
+def test_the_registration_of_another_brand_is_refused_and_not_used(acme, spare, simulator):
+    other = Brand.objects.create(tenant=acme.tenant, name="Other", slug="other", zone="UTC", **world.ALL_DAY)
+    registration = Registration.objects.create(tenant=acme.tenant, brand=other, name="C123", status="approved")
+    acme.sender.registration = registration
+    with pytest.raises(ValidationError, match="another brand's"):
+        acme.sender.full_clean()
+    acme.sender.save()
+    acme.recipients(1)
+    acme.run()
+    world.work()
+    assert taken_by(simulator) == {SECOND: 1}
+
+
+def test_batches_that_no_registered_sender_may_send_are_not_handed_out(acme):
+    """They would come back every half a minute, all of them, until somebody approves the registration."""
+    registration = Registration.objects.create(tenant=acme.tenant, brand=acme.brand, name="C123")
+    Sender.objects.update(registration=registration)
+    acme.recipients(1)
+    run = acme.run()
+    assert world.work() == 0
+    Registration.objects.update(status="approved")
+    assert world.work() == 1
+    assert world.states(run) == {State.ACCEPTED: 1}
 
 
 def test_whom_no_sender_may_serve_waits_and_is_told_why(acme, simulator):

@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from django.db import transaction
 
 from campaigns import launch, receipts, recovery, scheduling, sending, tasks
-from campaigns.models import Batch, Dispatch, RawEvent
+from campaigns.models import Attempt, Batch, Dispatch, RawEvent
 from campaigns.states import OPEN, State
 from providers import delivery
 from providers.adapters.base import Outcome, Result
 from providers.delivery import Air, Answer
+from providers.models import ProviderAccount, Sender
 from smsplatform.common import database
 from tests import world
 from tests.promises import hooks, sound
@@ -330,3 +332,59 @@ def test_a_cancelled_run_does_not_wait_for_a_dead_account(acme):
     launch.cancel(run, now=database.now(), actor="test")
     run_until_settled(run)
     assert world.states(run) == {State.CANCELLED: 2}
+
+
+@pytest.fixture(params=["another key's secret", "an option that there is not"])
+def unusable(request, acme):
+    """A second account of the brand, first in line, whose settings cannot be used any more."""
+    account = ProviderAccount(tenant=acme.tenant, name="unusable", provider="simulator")
+    account.set_credentials({"token": "token-unusable", "webhook_secret": "secret"})
+    if request.param == "another key's secret":
+        account.secret = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
+    else:
+        account.options = {"no_such": "option"}
+    account.save()
+    Sender.objects.filter(pk=acme.sender.pk).update(position=1)
+    Sender.objects.create(tenant=acme.tenant, brand=acme.brand, account=account, address="+18885550000")
+    return account
+
+
+def test_an_account_that_cannot_be_used_is_passed_over(acme, unusable):
+    acme.recipients(3)
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 3}
+    sound.check()
+
+
+def test_where_no_account_can_be_used_everything_waits(acme, unusable):
+    Sender.objects.filter(pk=acme.sender.pk).delete()
+    acme.recipients(2)
+    run = acme.run()
+    for _ in range(5):
+        Batch.objects.update(due_at=database.now() - timedelta(seconds=1), resume_at=None)
+        world.work()
+    assert world.states(run) == {State.READY: 2}
+    assert world.only_batch(run).due_at > database.now() + timedelta(seconds=20)
+
+
+def test_events_of_an_account_that_cannot_be_used_wait_and_hold_up_no_others(acme, unusable):
+    acme.recipients(2)
+    run = acme.run()
+    world.work()
+    first, second = Dispatch.objects.of_run(run.pk)
+    Attempt.objects.filter(dispatch_id=second.pk).update(account_id=unusable.pk)
+    for dispatch in (second, first):
+        hooks.call(acme, hooks.report(dispatch.pk))
+    strange = RawEvent.objects.order_by("id").first()
+    RawEvent.objects.filter(pk=strange.pk).update(account_id=unusable.pk)
+    assert receipts.apply_events() == 2
+    assert world.states(run) == {State.DELIVERED: 1, State.ACCEPTED: 1}
+    strange.refresh_from_db()
+    assert (strange.applied_at, strange.flaw) == (None, "its provider account cannot be used")
+    unusable.set_credentials({"token": "mended", "webhook_secret": "secret"})
+    unusable.options = {}
+    unusable.save()
+    RawEvent.objects.update(retry_at=None)
+    receipts.apply_events()
+    assert world.states(run) == {State.DELIVERED: 2}

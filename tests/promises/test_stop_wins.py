@@ -391,3 +391,23 @@ def test_events_wait_in_postgres_for_whoever_applies_them(acme):
     assert RawEvent.objects.filter(applied_at=None).count() == 1
     assert receipts.apply_events() == 1
     assert receipts.apply_events() == 0
+
+
+@pytest.mark.parametrize("told", ["by the answer", "by a report"])
+def test_an_opt_out_that_only_the_provider_knows_is_one(acme, simulator, told):
+    """The person told the provider, which says so when we try: no other account or sender of the brand may try again."""
+    person = acme.recipient()
+    simulator.script(TOKEN, receipts=None, **({"opted_out": [person.number]} if told == "by the answer" else {}))
+    first = acme.run()
+    world.work()
+    if told == "by a report":
+        dispatch = Dispatch.objects.of_run(first.pk).get()
+        hooks.call(acme, hooks.report(dispatch.pk, status="undelivered", code="opted_out"))
+        receipts.apply_events()
+    stored = Suppression.objects.get()
+    assert (stored.brand_id, stored.number, stored.reason) == (acme.brand.pk, person.number, "provider_blocked")
+    simulator.script(TOKEN, receipts=None)
+    second = acme.run(key="2")
+    world.work()
+    assert world.states(second) == {State.BLOCKED: 1}
+    sound.check()

@@ -85,6 +85,19 @@ class TestCounting:
         watch.saw([False] * 50, now=0.0)
         assert watch.saw([True], now=health.WINDOW + 1.0) == Counts(0, 1, 1)
 
+    def test_an_outage_shows_within_a_window_however_long_all_was_well(self):
+        """What is told with the first bad answer is what came of late, at the time when it came."""
+        watch = health.Watch(1)
+        for second in range(3600):
+            assert watch.saw([False], now=float(second)) is None
+        assert watch.saw([True], now=3600.0).ok <= health.WINDOW
+        other = health.Watch(2)
+        other.saw([False] * 1000, now=0.0)
+        other.saw([False] * 3, now=45.0)
+        assert other.saw([True], now=55.0) == Counts(1003, 1, 1)
+        found = redis.client().hgetall(health._key(2))
+        assert sorted(int(count) for name, count in found.items() if name.startswith(b"ok:")) == [3, 1000]
+
     def test_what_is_older_than_the_window_is_forgotten(self, monkeypatch):
         client = redis.client()
         health.Watch(1).saw([True] * 9, now=0.0)

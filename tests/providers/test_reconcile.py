@@ -53,7 +53,13 @@ def listed(provider_id, seconds=1, reference=""):
     ],
 )
 def test_proof(findings, claimed, proven):
-    found = reconcile.proof(QUESTION, findings, claimed)
+    found = reconcile.proof(QUESTION, findings, claimed, answered_until=SINCE + timedelta(hours=1))
+    assert (found and found.provider_id) == proven
+
+
+@pytest.mark.parametrize(("reference", "proven"), [("", None), (OURS, "a")])
+def test_whose_a_young_message_is_only_our_reference_tells(reference, proven):
+    found = reconcile.proof(QUESTION, [listed("a", 60, reference)], (), answered_until=SINCE + timedelta(seconds=59))
     assert (found and found.provider_id) == proven
 
 

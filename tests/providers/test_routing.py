@@ -102,6 +102,11 @@ def test_a_pin_is_respected_whatever_automation_thinks(pinned):
     assert routes.probes_due(NOW) == []
 
 
+def test_a_pin_to_an_account_without_a_sender_leaves_none():
+    routes = Routes([channel(1)], pinned=2)
+    assert chosen(routes) is None
+
+
 def test_a_pin_does_not_break_the_rules_of_countries():
     routes = Routes([channel(1), channel(2, countries=frozenset({"GB"}))], pinned=2)
     assert chosen(routes) is None
@@ -128,8 +133,15 @@ def test_probes_are_due_at_their_time():
     routes = Routes([broken(1), broken(2, probe_at=later), channel(3)])
     assert routes.probes_due(NOW) == [1]
     assert routes.probes_due(later) == [1, 2]
-    assert routes.next_probe() == NOW
-    assert Routes([channel(3)]).next_probe() is None
+    assert routes.next_probe([ANYBODY]) == NOW
+    assert Routes([channel(3)]).next_probe([ANYBODY]) is None
+
+
+def test_only_probes_that_those_who_wait_can_make_are_waited_for():
+    abroad = broken(1, countries=frozenset({"GB"}))
+    routes = Routes([abroad, broken(2, probe_at=NOW + timedelta(seconds=1))])
+    assert routes.next_probe([ANYBODY]) == NOW + timedelta(seconds=1)
+    assert routes.next_probe([ANYBODY, "+447700900123"]) == NOW
 
 
 def test_mail_and_texts_never_stand_in_for_each_other():
