@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from providers import adapters
 from providers.adapters.base import Adapter
-from smsplatform.common import crypto
+from smsplatform.common import crypto, mailbox
 from smsplatform.common.models import TenantQuerySet, TenantScoped
 from smsplatform.tenancy.models import Brand, Tenant
 
@@ -194,6 +194,15 @@ class Sender(TenantScoped):
 
     def __str__(self) -> str:
         return self.address
+
+    def clean(self) -> None:
+        """Spell the address as it will be stored, so that a second sender of the same is refused."""
+        self.address = mailbox.spelled(self.address)
+
+    def save(self, **options: Any) -> None:
+        """Save it; an e-mail address in its one spelling, as it is looked up by what people answer to."""
+        self.address = mailbox.spelled(self.address)
+        super().save(**options)
 
 
 class Pin(TenantScoped):
