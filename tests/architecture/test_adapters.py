@@ -28,6 +28,7 @@ ALSO_NAMED = {
         "smsplatform/demo/": "the demo sends through it",
         "providers/simulator/": "is it",
     },
+    "smtp": {"providers/models.py": "the scheme of an address"},
 }
 # The simulator speaks this vendor's dialect as well.
 SPOKEN_BY_THE_SIMULATOR = ("providers/simulator/",)
