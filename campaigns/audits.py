@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from campaigns.states import HOLDS, OPEN, Hold, State
+from campaigns.verbs import PARTS
 from compliance import caps
 from smsplatform.common import partitions
 from smsplatform.common.database import key, rows
@@ -32,7 +33,10 @@ class Findings:
 
 
 def duplicates(*, first_run: int = 0, last_run: int = _LAST) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
-    """Return dispatches accepted more than once: by the ledger, and by distinct provider ids in the receipts (R45)."""
+    """Return dispatches accepted more than once: by the ledger, and by distinct provider ids in the receipts (R45).
+
+    Some vendors give each part of a text an id of its own: then there may be as many ids as parts.
+    """
     keys = {"lowest": key(first_run, 0), "above": key(last_run + 1, 0)}
     ledger = rows(
         """
@@ -43,10 +47,15 @@ def duplicates(*, first_run: int = 0, last_run: int = _LAST) -> tuple[list[uuid.
         keys,
     )
     reported = rows(
-        """
-        SELECT dispatch_id FROM campaigns_receipt WHERE dispatch_id >= %(lowest)s AND dispatch_id < %(above)s
-        GROUP BY dispatch_id
-        HAVING count(DISTINCT flight) > 1 OR count(DISTINCT provider_id) FILTER (WHERE provider_id <> '') > 1
+        f"""
+        WITH several AS (
+          SELECT dispatch_id, count(DISTINCT flight) AS flights, bool_or(part <> '') AS has_parts,
+            count(DISTINCT provider_id) FILTER (WHERE provider_id <> '') AS ids
+          FROM campaigns_receipt WHERE dispatch_id >= %(lowest)s AND dispatch_id < %(above)s GROUP BY dispatch_id
+          HAVING count(DISTINCT flight) > 1 OR count(DISTINCT provider_id) FILTER (WHERE provider_id <> '') > 1)
+        SELECT dispatch_id FROM several s WHERE flights > 1 OR NOT has_parts OR ids > (
+          SELECT coalesce(max({PARTS}), 1) FROM campaigns_attempt a JOIN campaigns_dispatch d ON d.id = a.dispatch_id
+          WHERE a.dispatch_id = s.dispatch_id)
         """,
         keys,
     )

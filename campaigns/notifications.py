@@ -14,6 +14,7 @@ from django.db import transaction
 from campaigns.models import Lane, Run
 from compliance import place
 from compliance.policy import Category
+from smsplatform.common import mailbox
 from smsplatform.common.database import key, rows
 from smsplatform.common.errors import InvalidInput
 from smsplatform.tenancy.models import Brand
@@ -30,9 +31,13 @@ def send(
     due_at: datetime | None = None,
     lifetime: timedelta | None = None,
 ) -> uuid.UUID:
-    """Accept one message and return its dispatch's id. The caller nudges `collect` when the transaction commits."""
+    """Accept one message and return its dispatch's id. The caller nudges `collect` when the transaction commits.
+
+    `number` is E.164, or an e-mail address, which is stored in its one spelling.
+    """
     if not text.strip():
         raise InvalidInput("the text is empty; give what the person should read", field="text")
+    number = mailbox.spelled(number)
     due_at = due_at or now
     run = _day_run(brand, category, lane, due_at, now)
     [(sequence,)] = rows("SELECT nextval('campaigns_notification_number')")

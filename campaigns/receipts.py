@@ -14,6 +14,7 @@ from django.db import transaction
 from campaigns import moves, sending, verbs, webhooks
 from campaigns.models import RawEvent
 from campaigns.states import PROOF_RANK, PROVEN, State
+from campaigns.verbs import PARTS
 from providers.adapters.base import MalformedEvent, Receipt
 from providers.models import ProviderAccount
 from smsplatform.common import database
@@ -222,19 +223,18 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
 def _incomplete(flights: Sequence[tuple[uuid.UUID, int]]) -> set[tuple[uuid.UUID, int]]:
     """Return the flights of which not every part is reported delivered yet (R43).
 
-    Their dispatches are locked, so of two workers with a part each the second one sees both. Reports may come before the
-    answer that says how many parts there are: until then it is as many as we count ourselves.
+    Their dispatches are locked, so of two workers with a part each the second one sees both.
     """
     if not flights:
         return set()
     return set(
         rows(
-            """
+            f"""
             SELECT a.dispatch_id, a.flight::int FROM campaigns_attempt a
             JOIN unnest(%(ids)s::uuid[], %(flights)s::int[]) AS k(id, flight) ON a.dispatch_id = k.id AND a.flight = k.flight
             JOIN campaigns_dispatch d ON d.id = k.id
             WHERE a.dispatch_id = ANY(%(ids)s) AND d.id = ANY(%(ids)s)
-              AND CASE WHEN a.answered_at IS NULL THEN greatest(a.parts, d.segments) ELSE a.parts END > (
+              AND {PARTS} > (
               SELECT count(DISTINCT r.part) FROM campaigns_receipt r
               WHERE r.dispatch_id = k.id AND r.flight = k.flight AND r.status = 'delivered')
             """,

@@ -28,6 +28,8 @@ LOCK_LIFE: Final = timedelta(seconds=60)
 BUSY_WAIT: Final = timedelta(seconds=5)
 # The zones key of a row: what is known of the person now, not at launch.
 ZONES: Final = "coalesce(r.zones, d.zones)"
+# How many delivery reports a flight will have at vendors that report on each part; as we count, until the answer says it.
+PARTS: Final = "CASE WHEN a.answered_at IS NULL THEN greatest(a.parts, d.segments) ELSE a.parts END"
 _STOPPED: Final = (State.BLOCKED, State.HELD, State.EXPIRED, State.CANCELLED)
 
 

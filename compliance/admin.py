@@ -9,17 +9,20 @@ from django.http import HttpRequest
 
 from compliance.models import CapWindow, Permit, Suppression
 from compliance.policy import Category
-from smsplatform.common import database
+from smsplatform.common import database, mailbox
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
 from smsplatform.tenancy.admin_scope import Facts, TenantForm, actor_of, scope_of
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 class SuppressionForm(TenantForm):
     """A suppression typed by a person: of one brand, or by superusers, of the whole platform."""
 
-    number = forms.CharField(max_length=60, help_text="With the country code, like +12025550123.")
+    number = forms.CharField(
+        max_length=254, help_text="With the country code, like +12025550123; or an e-mail address."
+    )
     category = forms.ChoiceField(
         choices=[("", "every category"), *Category.choices()], required=False, help_text="What is not to be sent."
     )
@@ -33,6 +36,8 @@ class SuppressionForm(TenantForm):
         return super()._get_validation_exclusions() - {"scope", "released_at"}
 
     def clean_number(self) -> str:
+        if _ADDRESS.fullmatch(self.cleaned_data["number"]):
+            return mailbox.spelled(self.cleaned_data["number"])
         number = re.sub(r"[\s().-]", "", self.cleaned_data["number"])
         if not _E164.fullmatch(number):
             raise forms.ValidationError("Write it in full, with the country code, like +12025550123.")

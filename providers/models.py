@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from providers import adapters
 from providers.adapters.base import Adapter
-from smsplatform.common import crypto
+from smsplatform.common import crypto, mailbox
 from smsplatform.common.models import TenantQuerySet, TenantScoped
 from smsplatform.tenancy.models import Brand, Tenant
 
@@ -210,9 +210,15 @@ class Sender(TenantScoped):
         return self.address
 
     def clean(self) -> None:
-        """A registration is for the texts of its own brand."""
+        """Spell the address as it will be stored; a registration is for the texts of its own brand."""
+        self.address = mailbox.spelled(self.address)
         if self.registration is not None and self.registration.brand_id != self.brand_id:
             raise ValidationError({"registration": "This registration is another brand's."})
+
+    def save(self, **options: Any) -> None:
+        """Save it; an e-mail address in its one spelling, as it is looked up by what people answer to."""
+        self.address = mailbox.spelled(self.address)
+        super().save(**options)
 
 
 class Pin(TenantScoped):

@@ -16,10 +16,12 @@ class Simulator:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "providers.simulator", "--port", "0"], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "providers.simulator", "--port", "0", "--smtp-port", "0"],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().split(" at ")[1].strip()
+        self.url, self.mail_url = (self.process.stdout.readline().split(" at ")[1].strip() for _ in range(2))
 
     def ask(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()

@@ -131,7 +131,7 @@ class Attempt(models.Model):
     flight = models.SmallIntegerField()
     tenant = _loose(Tenant)
     account_id = models.BigIntegerField()
-    sender = models.CharField(max_length=40)
+    sender = models.CharField(max_length=120)
     claim = models.UUIDField(help_text="One claim of one slice by one worker.")
     claimed_at = models.DateTimeField()
     horizon_at = models.DateTimeField(help_text="After this an attempt without an answer is unknown.")

@@ -181,7 +181,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A normalised message from a person. `sender` is theirs, `to` is our number; both as E.164."""
+    """A normalised message from a person. `sender` is theirs, `to` is our number; both as E.164, or addresses in lower case."""
 
     key: str
     sender: str

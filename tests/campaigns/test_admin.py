@@ -477,6 +477,12 @@ def test_suppressions_are_added_and_never_taken_back(manager, acme):
     )
 
 
+def test_addresses_are_suppressed_in_any_case(manager, acme):
+    data = {"brand": acme.brand.pk, "number": "Ana.B@Example.com", "category": "", "reason": "asked on the phone"}
+    assert manager.post(reverse("admin:compliance_suppression_add"), data).status_code == 302
+    assert Suppression.objects.get().number == "ana.b@example.com"
+
+
 def test_superusers_suppress_a_number_everywhere(admin_client):
     data = {"brand": "", "number": "+12125551234", "category": "", "reason": "court order"}
     assert admin_client.post(reverse("admin:compliance_suppression_add"), data).status_code == 302

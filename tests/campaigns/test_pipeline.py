@@ -5,6 +5,7 @@ import pytest
 from campaigns import audits, reports
 from campaigns.states import State
 from compliance.models import CapWindow
+from providers.models import Sender
 from tests import world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,6 +23,18 @@ def test_takes_a_batch_from_queued_to_accepted(simulator):
     report = reports.report(run)
     assert (report.progress, report.result, report.totals) == ("finished", "all", {"accepted": 30})
     assert audits.everything().is_clean
+
+
+def test_sends_from_the_longest_address_that_a_sender_may_have(simulator):
+    acme = world.make(base_url=simulator.url)
+    simulator.script("token-acme", receipts=None)
+    longest = Sender._meta.get_field("address").max_length
+    acme.sender.address = "news@brand.example".rjust(longest, "n")
+    acme.sender.save()
+    acme.recipient()
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 1}
 
 
 def test_gives_the_permit_of_a_refused_message_back(simulator):

@@ -255,10 +255,10 @@ def test_finds_two_flights_proven_taken(sent):
 _ids = itertools.count(1)
 
 
-def _receipt(dispatch, flight, provider_id):
+def _receipt(dispatch, flight, provider_id, part=""):
     Receipt.objects.create(
         tenant_id=dispatch.tenant_id, raw_id=next(_ids), dispatch_id=dispatch.pk, flight=flight, provider_id=provider_id,
-        status="sent", place=0, received_at=database.now(),
+        status="sent", place=0, received_at=database.now(), part=part,
     )  # fmt: skip
 
 
@@ -274,6 +274,16 @@ def test_finds_one_flight_that_the_vendor_took_twice(sent):
     dispatch = Dispatch.objects.first()
     _receipt(dispatch, 1, "a")
     _receipt(dispatch, 1, "b")
+    assert audits.everything().reported_twice == [str(dispatch.pk)]
+
+
+def test_parts_with_an_id_each_are_one_message_until_there_are_too_many(sent):
+    dispatch = Dispatch.objects.first()
+    Attempt.objects.filter(dispatch_id=dispatch.pk).update(parts=2)
+    for part in ("a", "b", "a"):
+        _receipt(dispatch, 1, part, part)
+    assert audits.everything().is_clean
+    _receipt(dispatch, 1, "c", "c")
     assert audits.everything().reported_twice == [str(dispatch.pk)]
 
 

@@ -234,6 +234,16 @@ def test_stops_single_messages_too(acme, simulator):
     sound.check()
 
 
+def test_stops_mail_however_its_addresses_are_written(acme):
+    acme.sender.address = "News@Brand.example"
+    acme.sender.save()
+    notifications.send(brand=acme.brand, number="Ana@Example.com", text="Hi", now=database.now())
+    assert hooks.call(acme, hooks.inbound(acme, "ana@example.com", to="news@brand.example")) == 204
+    notifications.collect(database.now())
+    world.work("urgent")
+    assert Dispatch.objects.get().reason == "suppressed_brand@1"
+
+
 def test_holds_for_one_brand_only(acme, simulator):
     simulator.script("token-rival", receipts=None)
     rival = world.make("rival", base_url=simulator.url)

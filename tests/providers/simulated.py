@@ -36,7 +36,7 @@ DIALECTS = [
     ("pineapple", "key-1"),
 ]
 # Of those that tell of their messages only where the account says so, or never, and do not know our reference.
-SILENT = [("textback", "key-1"), ("simpletexting", "st-token"), ("slooce", "partner1")]
+SILENT = [("textback", "tb-key"), ("simpletexting", "st-token"), ("slooce", "partner1")]
 both = pytest.mark.parametrize(("dialect", "account"), DIALECTS, ids=[name for name, _ in DIALECTS])
 every = pytest.mark.parametrize(("dialect", "account"), DIALECTS + SILENT, ids=[name for name, _ in DIALECTS + SILENT])
 # Those that give each message an id; Slooce takes ours for one.

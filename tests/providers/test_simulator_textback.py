@@ -14,7 +14,7 @@ from providers.adapters.textback import TextBackAdapter
 from providers.delivery import Envelope, Poster
 from tests.providers.simulated import PERSON, SENDER, platform, runs
 
-ACCOUNT = "key-1"
+ACCOUNT = "tb-key"
 
 
 @pytest.fixture

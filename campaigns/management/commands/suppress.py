@@ -1,4 +1,4 @@
-"""`manage.py suppress`: never text a number again, for a brand or for the whole platform."""
+"""`manage.py suppress`: never text a number (or e-mail address) again, for a brand or for the whole platform."""
 
 import re
 from argparse import ArgumentParser
@@ -10,12 +10,13 @@ from django.db import transaction
 from compliance import suppression
 from compliance.data import npa
 from compliance.policy import Category
-from smsplatform.common import database, phone
+from smsplatform.common import database, mailbox, phone
 from smsplatform.common.console import Answer, OperatorCommand
 from smsplatform.common.errors import InvalidInput
 from smsplatform.tenancy import access, audit
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}").fullmatch
+_ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
 _EVERYWHERE: Final = frozenset(phonenumbers.SUPPORTED_REGIONS)
 _ONE_BRAND_WORDS: Final = 3
 _LONGEST_REASON: Final = 60
@@ -61,7 +62,7 @@ class Command(OperatorCommand):
                 audit.record(
                     actor=options["actor"],
                     verb="number.suppressed",
-                    target=phone.masked(number),
+                    target=_masked(number),
                     tenant=tenant,
                     brand=brand.slug,
                 )
@@ -80,18 +81,24 @@ class Command(OperatorCommand):
                 number=number, reason=reason, source=f"operator: {actor}"[:_LONGEST_REASON], now=database.now()
             )
             if is_new:
-                audit.record(actor=actor, verb="number.suppressed", target=phone.masked(number), scope="platform")
+                audit.record(actor=actor, verb="number.suppressed", target=_masked(number), scope="platform")
         return _answer(number, "everybody", is_new=is_new)
 
 
 def _number(text: str) -> str:
-    """Return the number as E.164. Any number may be suppressed, also one that may not be texted anyway."""
+    """Return the number as E.164, or the e-mail address. Any may be suppressed, also one that may not be texted anyway."""
+    if _ADDRESS(text):
+        return mailbox.spelled(text)
     found = phone.parse(text, countries=_EVERYWHERE, known_npas=npa.COUNTRY)
     if isinstance(found, phone.Number):
         return found.e164
     if _E164(text):
         return text
     raise InvalidInput(f"{text!r}: {found.message}; write it like +12125550123", field="number")
+
+
+def _masked(number: str) -> str:
+    return mailbox.masked(number) if "@" in number else phone.masked(number)
 
 
 def _answer(number: str, whom: str, *, is_new: bool) -> Answer:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from django.db import transaction
 
 from providers.models import ProviderAccount, Registration, Sender
+from smsplatform.common import mailbox
 from smsplatform.common.console import Answer, OperatorCommand, made, make_once
 from smsplatform.common.errors import Conflict, InvalidInput
 from smsplatform.tenancy import access, audit
@@ -52,7 +53,7 @@ class Command(OperatorCommand):
         tenant = access.access_tenant(options["tenant"])
         brand = access.access_brand(tenant, options["brand"])
         account = access.access(ProviderAccount, tenant, name=options["account"])
-        address = options["address"].strip()
+        address = mailbox.spelled(options["address"].strip())
         if not _ADDRESS(address):
             raise InvalidInput(
                 f"{address!r} is no sender; write a number like +18885550123, a short code like 12345, or an id",

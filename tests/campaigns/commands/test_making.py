@@ -198,6 +198,11 @@ class TestSender:
         assert verbs() == [("operator", "sender.added")]
         assert "position is 2, not 1" in refused("add_sender acme acme main +18885550199 --position 1")
 
+    def test_may_be_an_address_in_any_case(self, acme):
+        for address in ("News@Brand.example", "news@brand.example"):
+            run(f"add_sender acme acme main {address}")
+        assert Sender.objects.filter(address="news@brand.example").count() == 1
+
     def test_belongs_to_one_brand(self, acme):
         run("create_brand acme shoes")
         said = refused(f"add_sender acme shoes main {acme.sender.address}")

@@ -36,6 +36,11 @@ def test_reads_a_number_as_people_write_it(acme):
     assert ask("suppress acme acme '(212) 234-5678'")["number"] == "+12122345678"
 
 
+def test_takes_an_address_in_any_case(acme):
+    assert ask("suppress acme acme Ana.B@Example.com")["number"] == "ana.b@example.com"
+    assert "ana.b" not in AuditEvent.objects.get(verb="number.suppressed").target
+
+
 def test_takes_numbers_that_could_not_be_texted_anyway(acme):
     assert ask("suppress acme acme +12025550123")["number"] == "+12025550123"
 

@@ -38,6 +38,7 @@ SIMULATED = {
     "base_path": "/v2",
     "sender": "+12025550100",
     "script": {"secret": "hush"},
+    "reports": "by account",
 }
 
 ID = "507f191e810c19729de860ea"

@@ -19,6 +19,15 @@ from providers.adapters.base import (
 )
 from providers.adapters.simulator import SimulatorAdapter, SimulatorCredentials
 
+SIMULATED = {
+    "account": "token1",
+    "credentials": {"token": "token1", "webhook_secret": "hush"},
+    "options": {},
+    "base_path": "",
+    "sender": "+12025550100",
+    "script": {"secret": "hush"},
+}
+
 MESSAGE = Message(
     reference="0198c0de" * 4 + "00000001",
     to="+12025550123",

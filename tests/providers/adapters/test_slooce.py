@@ -28,6 +28,8 @@ SIMULATED = {
     "base_path": "/slooce_apps/spi",
     "sender": "PIZZA",
     "script": {"secret": "hush"},
+    "reports": "never",
+    "longest": 160,  # characters
 }
 
 REFERENCE = "0198c0de" * 4 + "00000001"

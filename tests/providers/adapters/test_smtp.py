@@ -46,6 +46,7 @@ SIMULATED = {
     "sender": SENDER,
     "script": {},
     "transport": "smtp",
+    "reports": "by account",
 }
 
 

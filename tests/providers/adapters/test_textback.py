@@ -25,12 +25,13 @@ status=429 field=error.code value=rate_limited -> rejected_retryable
 status=401 field=error.code value=unauthorized -> rejected_provider
 """
 SIMULATED = {
-    "account": "key-1",
-    "credentials": {"webhook_token": "t0ken", "api_key": "key-1"},
+    "account": "tb-key",
+    "credentials": {"webhook_token": "t0ken", "api_key": "tb-key"},
     "options": {"refused_when": REFUSALS},
     "base_path": "/textback",
     "sender": "+12025550100",
     "script": {},
+    "reports": "by account",
 }
 
 MESSAGE = Message(

@@ -20,6 +20,15 @@ from providers.adapters.base import (
 )
 from providers.adapters.twilio import CODES, TwilioAdapter, TwilioCredentials
 
+SIMULATED = {
+    "account": "AC" + "1" * 32,
+    "credentials": {"account_sid": "AC" + "1" * 32, "auth_token": "auth-token"},
+    "options": {},
+    "base_path": "",
+    "sender": "+12025550100",
+    "script": {"secret": "auth-token"},
+}
+
 SID = "SM" + "0123456789abcdef" * 2
 REFERENCE = "0198c0de" * 4 + "00000001"
 MESSAGE = Message(

@@ -41,8 +41,8 @@ from providers.adapters.vonage_messages import (
 
 SECRET = "a-signature-secret-of-more-than-32-bytes"
 SIMULATED = {
-    "account": "abcd1234",
-    "credentials": {"api_key": "abcd1234", "api_secret": "api-secret", "signature_secret": SECRET},
+    "account": "efgh5678",
+    "credentials": {"api_key": "efgh5678", "api_secret": "api-secret", "signature_secret": SECRET},
     "options": {},
     "base_path": "/vonage_messages",
     "sender": "+12025550100",
@@ -77,7 +77,7 @@ class Client:
     """What Vonage's package posts with: it keeps the request."""
 
     api_host = "api.nexmo.com"
-    auth = Auth(api_key="abcd1234", api_secret="api-secret")
+    auth = Auth(api_key="efgh5678", api_secret="api-secret")
 
     def post(self, host, path, params, auth_type):
         assert auth_type == "basic"
@@ -156,7 +156,7 @@ def test_another_base_url_replaces_the_vendors():
     adapter = vonage("http://127.0.0.1:8025/vonage_messages/", {"region": "api-eu"})
     assert adapter.call(MESSAGE).url == "http://127.0.0.1:8025/vonage_messages/v1/messages"
     assert adapter.look_up(QUESTION).url.startswith("http://127.0.0.1:8025/vonage_messages/v2/reports/records?")
-    assert adapter.check().url == "http://127.0.0.1:8025/vonage_messages/accounts/abcd1234/secrets"
+    assert adapter.check().url == "http://127.0.0.1:8025/vonage_messages/accounts/efgh5678/secrets"
 
 
 @pytest.mark.parametrize("region", REGIONS)
@@ -340,7 +340,7 @@ def test_asks_for_the_persons_records_of_those_minutes():
     assert call.headers["Authorization"] == vonage().call(MESSAGE).headers["Authorization"]
     assert dict(parse_qsl(url.query)) == {
         "product": "MESSAGES",
-        "account_id": "abcd1234",
+        "account_id": "efgh5678",
         "direction": "outbound",
         "to": "12025550123",
         "date_start": "2026-11-21T11:55:00Z",
@@ -356,7 +356,7 @@ def test_asks_at_another_address_or_not_at_all():
 
 
 def record(**changes):
-    found = {"account_id": "abcd1234", "message_id": ID, "client_ref": REFERENCE, "to": "12025550123"}
+    found = {"account_id": "efgh5678", "message_id": ID, "client_ref": REFERENCE, "to": "12025550123"}
     return found | {"date_received": "2026-11-21T12:00:01+00:00", "status": "submitted"} | changes
 
 
@@ -420,7 +420,7 @@ BODY = json.dumps(STATUS).encode()
 
 def claims(body=BODY, **changes):
     payload = hashlib.sha256(body).hexdigest()
-    ours = {"iat": 1_700_000_000, "jti": ID, "iss": "Vonage", "payload_hash": payload, "api_key": "abcd1234"}
+    ours = {"iat": 1_700_000_000, "jti": ID, "iss": "Vonage", "payload_hash": payload, "api_key": "efgh5678"}
     return {name: value for name, value in (ours | changes).items() if value is not None}
 
 
