@@ -32,7 +32,10 @@ class Findings:
 
 
 def duplicates(*, first_run: int = 0, last_run: int = _LAST) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
-    """Return dispatches accepted more than once: by the ledger, and by distinct provider ids in the receipts (R45)."""
+    """Return dispatches accepted more than once: by the ledger, and by distinct provider ids in the receipts (R45).
+
+    Where a vendor reports on each part of a text, more parts than it said that there are.
+    """
     keys = {"lowest": key(first_run, 0), "above": key(last_run + 1, 0)}
     ledger = rows(
         """
@@ -44,9 +47,11 @@ def duplicates(*, first_run: int = 0, last_run: int = _LAST) -> tuple[list[uuid.
     )
     reported = rows(
         """
-        SELECT dispatch_id FROM campaigns_receipt WHERE dispatch_id >= %(lowest)s AND dispatch_id < %(above)s
+        SELECT dispatch_id FROM campaigns_receipt r WHERE dispatch_id >= %(lowest)s AND dispatch_id < %(above)s
         GROUP BY dispatch_id
-        HAVING count(DISTINCT flight) > 1 OR count(DISTINCT provider_id) FILTER (WHERE provider_id <> '') > 1
+        HAVING count(DISTINCT flight) > 1 OR count(DISTINCT provider_id) FILTER (WHERE provider_id <> '' AND part = '') > 1
+          OR CASE WHEN count(DISTINCT part) > 1 THEN count(DISTINCT part) > (
+            SELECT max(a.parts) FROM campaigns_attempt a WHERE a.dispatch_id = r.dispatch_id AND a.proof = 'answer') END
         """,
         keys,
     )

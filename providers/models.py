@@ -1,8 +1,9 @@
 """Our accounts at providers and the senders we text from."""
 
+import re
 import secrets
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -12,9 +13,18 @@ from django.utils import timezone
 
 from providers import adapters
 from providers.adapters.base import Adapter
-from smsplatform.common import crypto
+from smsplatform.common import crypto, phone
 from smsplatform.common.models import TenantQuerySet, TenantScoped
 from smsplatform.tenancy.models import Brand, Tenant
+
+# Why an account's adapter cannot be made: an unreadable secret, no such adapter, other credentials or options than it has.
+UNUSABLE: Final = (crypto.UndecryptableSecret, LookupError, TypeError, ValueError)
+
+
+# A telephone number, a short code, a name of up to 11 signs, a vendor's id of a pool of numbers, or an e-mail address.
+_ADDRESS: Final = re.compile(
+    r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _.-]{1,11}|[A-Za-z0-9-]{20,40}|[^@\s]+@[^@\s]+\.[^@\s]+"
+).fullmatch
 
 
 def account_key() -> str:
@@ -63,13 +73,16 @@ class ProviderAccount(TenantScoped):
         self.secret = crypto.encrypt(values, tenant_id=self.tenant_id)
 
     def adapter(self) -> Adapter:
-        """Return this account's dialect, credentials inside."""
+        """Return this account's dialect, credentials inside; raises one of UNUSABLE."""
         kind = adapters.get(self.provider)
         values = crypto.decrypt(self.secret, tenant_id=self.tenant_id)
         return kind(kind.Credentials(**values), self.base_url, kind.Options(**self.options))
 
     def check_options(self) -> None:
-        """Raise ValidationError unless the adapter takes this account's options and address."""
+        """Raise ValidationError unless the adapter takes this account's options and address.
+
+        A flaw of an option begins with its name.
+        """
         kind = adapters.get(self.provider)
         names = {each.name for each in fields(kind.Options)}
         unknown = sorted(set(self.options) - names)
@@ -79,7 +92,8 @@ class ProviderAccount(TenantScoped):
         try:
             self.adapter()
         except ValueError as error:
-            raise ValidationError({"options": str(error)}) from None
+            name, _, problem = str(error).partition(": ")
+            raise ValidationError({"base_url": problem} if name == "base_url" else {"options": str(error)}) from None
 
 
 class AccountHealth(models.Model):
@@ -195,6 +209,29 @@ class Sender(TenantScoped):
     def __str__(self) -> str:
         return self.address
 
+    def clean(self) -> None:
+        """Refuse what could never send, or whose replies would find no brand."""
+        self.address = self.address.strip()
+        if not _ADDRESS(self.address):
+            raise ValidationError(
+                {
+                    "address": f"{self.address!r} is no sender; write a number like +18885550123, a short code like 12345,"
+                    " a name of up to 11 letters, an id, or an e-mail address"
+                }
+            )
+        try:
+            self.countries = phone.countries(self.countries)
+        except ValueError as error:
+            raise ValidationError({"countries": str(error)}) from None
+        if self.brand_id and self.registration is not None and self.registration.brand_id != self.brand_id:
+            raise ValidationError(
+                {"registration": f"{self.registration.name} is the registration of another brand; each has its own"}
+            )
+        kind = adapters.ADAPTERS.get(self.account.provider) if self.account_id else None
+        if kind is not None and (kind.channel == "email") != ("@" in self.address):
+            wanted = "an e-mail address" if kind.channel == "email" else "a number, short code, name or id"
+            raise ValidationError({"address": f"{kind.title} cannot send from {self.address}; give {wanted}"})
+
 
 class Pin(TenantScoped):
     """An operator's decision that a brand sends through one account only, whatever automation thinks of it."""
@@ -208,3 +245,12 @@ class Pin(TenantScoped):
 
     def __str__(self) -> str:
         return f"{self.brand} through {self.account}"
+
+    def clean(self) -> None:
+        """Refuse an account through which the brand can send nothing."""
+        if not self.brand_id or not self.account_id:
+            return
+        if not Sender.objects.filter(brand=self.brand_id, account=self.account_id, is_active=True).exists():
+            raise ValidationError(
+                {"account": f"{self.brand.slug} has no active sender at {self.account.name}; add one first"}
+            )
