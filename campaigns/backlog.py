@@ -10,8 +10,8 @@ from django_celery_beat.models import PeriodicTask
 
 from campaigns import audits, fence
 from campaigns.findings import Finding, bad, first_line, ok, span, warn
-from providers.models import ProviderAccount
-from smsplatform.common import crypto, database, partitions
+from providers.models import UNUSABLE, ProviderAccount
+from smsplatform.common import database, partitions
 from smsplatform.common.database import rows
 
 # Beat stores its last runs every three minutes, so younger than this says nothing.
@@ -172,13 +172,13 @@ def _credentials() -> Iterator[Finding]:
     for account in ProviderAccount.objects.order_by("tenant_id", "name"):
         try:
             account.adapter()
-        except (crypto.UndecryptableSecret, LookupError, TypeError) as error:
+        except UNUSABLE as error:
             unreadable.append(f"{account}: {first_line(error)}")
     if unreadable:
         yield bad(
             "provider accounts",
             "; ".join(unreadable[:3]),
-            "put the old key back into CREDENTIAL_KEYS, or enter the credentials again",
+            "enter its credentials and options again in the admin, or put the old key back into CREDENTIAL_KEYS",
         )
     else:
         yield ok("provider accounts", "all credentials can be read")

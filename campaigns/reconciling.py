@@ -15,7 +15,7 @@ from campaigns import sending
 from campaigns.models import Attempt
 from providers import reconcile
 from providers.adapters.base import Question, Unreadable
-from providers.models import ProviderAccount
+from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common.database import execute, rows
 
 log = structlog.get_logger("reconcile")
@@ -44,7 +44,12 @@ def ask_providers(now: datetime) -> int:
             continue
         accounts[doubt.account_id] = account
         try:
-            findings = reconcile.ask(account.adapter(), doubt.question)
+            adapter = account.adapter()
+        except UNUSABLE as error:
+            log.warning("reconcile.unusable", account=account.pk, provider=account.provider, error=str(error))
+            continue
+        try:
+            findings = reconcile.ask(adapter, doubt.question)
         except Unreadable as error:
             log.warning("reconcile.unreadable", account=account.pk, provider=account.provider, error=str(error))
             continue

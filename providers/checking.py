@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from providers import reconcile
 from providers.adapters.base import Adapter, Unreadable
-from providers.models import ProviderAccount
+from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common.crypto import UndecryptableSecret
 
 
@@ -22,7 +22,7 @@ def check(account: ProviderAccount) -> Checked:
         adapter = account.adapter()
     except UndecryptableSecret as error:
         return Checked(False, f"{error}; enter the credentials again")
-    except (TypeError, ValueError) as error:
+    except UNUSABLE as error:
         return Checked(False, f"its settings cannot be used: {error}")
     return _ask(adapter)
 

@@ -15,11 +15,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+import structlog
 from django.db.models import Q
 
 from providers.adapters.base import Adapter, Limits
-from providers.models import AccountHealth, Pin, Registration, Sender
+from providers.models import UNUSABLE, AccountHealth, Pin, Registration, Sender
 from smsplatform.common import phone
+
+log = structlog.get_logger("routing")
 
 _SPREAD: Final = 2.0**64
 _LONGEST_REASON: Final = 120
@@ -134,7 +137,21 @@ def routes(brand_id: int) -> Routes:
         .order_by("position", "id")
     )
     pinned = Pin.objects.filter(brand_id=brand_id).values_list("account_id", flat=True).first()
-    return Routes(map(_channel, senders), pinned)
+    return Routes(_channels(senders), pinned)
+
+
+def _channels(senders: Iterable[Sender]) -> list[Channel]:
+    """Return those that can be used; raises one of UNUSABLE if that is none, for whoever shows why nothing goes out."""
+    found, flaws = [], []
+    for sender in senders:
+        try:
+            found.append(_channel(sender))
+        except UNUSABLE as error:
+            log.error("account.unusable", account=sender.account_id, error=str(error))  # noqa: TRY400 - it is expected
+            flaws.append(error)
+    if flaws and not found:
+        raise flaws[0]
+    return found
 
 
 def _channel(sender: Sender) -> Channel:
