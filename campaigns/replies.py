@@ -1,9 +1,10 @@
 """Messages from people: stored, and an exact STOP honoured before the webhook answers."""
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -11,7 +12,7 @@ from campaigns import scheduling
 from campaigns.models import Dispatch, RawEvent, Reply
 from campaigns.states import EARLY, State
 from compliance import keywords, policy, suppression
-from providers.adapters.base import Inbound, OptOut
+from providers.adapters.base import Inbound, OptOut, Part
 from providers.models import ProviderAccount, Sender
 from smsplatform.common.database import rows
 from smsplatform.tenancy.models import Brand
@@ -19,6 +20,7 @@ from smsplatform.tenancy.models import Brand
 _STOPPABLE: Final = (*EARLY, State.HELD)
 # Whatever else writes to us, nothing is ever sent to it.
 _IS_NUMBER: Final = re.compile(r"\+[1-9]\d{3,14}|[^@\s]+@[^@\s]+")
+_PIECES_COME_WITHIN: Final = timedelta(days=1)
 
 
 def take_in(account: ProviderAccount, raw: RawEvent, events: Sequence[Inbound | OptOut]) -> None:
@@ -28,15 +30,16 @@ def take_in(account: ProviderAccount, raw: RawEvent, events: Sequence[Inbound | 
             for brand in _brands_of(account, event.sender):
                 _suppress(brand, event.number, source="provider", evidence=event.key, now=raw.received_at)
             continue
-        [brand] = _brands_of(account, event.to)[:1] or [None]
-        reply = _reply(account, raw, event, brand)
-        if reply.is_opt_out and brand is not None:
-            _suppress(brand, event.sender, source="reply", evidence=event.key, now=raw.received_at)
+        brands = _brands_of(account, event.to)
+        reply = _reply(account, raw, event, brands[0] if len(brands) == 1 else None)
+        if reply.is_opt_out:
+            for brand in brands:
+                _suppress(brand, event.sender, source="reply", evidence=event.key, now=raw.received_at)
 
 
 def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Brand | None) -> Reply:
     """Store a message; one that comes in pieces is one reply, whose text grows with them."""
-    values = {
+    values: dict[str, Any] = {
         "tenant_id": account.tenant_id,
         "brand": brand,
         "raw": raw,
@@ -45,24 +48,42 @@ def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Bra
         "to": message.to[:254],
         "text": message.text,
         "media": list(message.media),
-        "is_opt_out": message.answered_as == "stop" or keywords.is_exact_stop(message.text),
+        "is_opt_out": message.answered_as == "stop" or (message.part is None and keywords.is_exact_stop(message.text)),
         "received_at": raw.received_at,
     }
-    piece = message.part
-    if piece is None:
+    if message.part is None:
         return Reply.objects.create(account=account, **values)
-    whole = f"{message.sender}:{message.to}:{piece.whole}"[:120]
-    reply, is_new = Reply.objects.select_for_update().get_or_create(
-        account=account, whole=whole, defaults={**values, "pieces": {piece.number: message.text}}
-    )
-    if not is_new:
-        reply.pieces[str(piece.number)] = message.text
-        reply.text = "".join(text for _, text in sorted(reply.pieces.items(), key=lambda item: int(item[0])))
-        reply.media = [*reply.media, *message.media]
-        # What the first piece asked for stays asked for, whatever follows.
-        reply.is_opt_out = reply.is_opt_out or values["is_opt_out"] or keywords.is_exact_stop(reply.text)
-        reply.save(update_fields=["pieces", "text", "media", "is_opt_out"])
+    whole = f"{message.sender}:{message.to}:{message.part.whole}"[:120]
+    _end_other(account, whole, message.part, message.text, raw.received_at)
+    reply, _ = Reply.objects.select_for_update().get_or_create(account=account, whole=whole, defaults=values)
+    reply.pieces[str(message.part.number)] = message.text
+    pieces = [text for _, text in sorted(reply.pieces.items(), key=lambda item: int(item[0]))]
+    reply.text = "".join(pieces)
+    reply.media = list(dict.fromkeys([*reply.media, *message.media]))
+    # What was asked for stays asked for, whatever follows.
+    reply.is_opt_out = reply.is_opt_out or values["is_opt_out"] or _begins_with_stop(reply.pieces)
+    reply.save(update_fields=["pieces", "text", "media", "is_opt_out"])
     return reply
+
+
+def _end_other(account: ProviderAccount, whole: str, piece: Part, text: str, now: datetime) -> None:
+    """Take the mark from an older message that has the same: vendors have few marks, which soon come again."""
+    for other in Reply.objects.select_for_update().filter(account=account, whole=whole):
+        known = other.pieces.get(str(piece.number), text)
+        if known != text or now - other.received_at > _PIECES_COME_WITHIN or len(other.pieces) > piece.total:
+            Reply.objects.filter(pk=other.pk).update(whole="")
+
+
+def _begins_with_stop(pieces: Mapping[str, str]) -> bool:
+    """Return whether the beginning that is there already is a STOP: a later piece alone says nothing."""
+    text = ""
+    for number in count(1):
+        if str(number) not in pieces:
+            return False
+        text += pieces[str(number)]
+        if keywords.is_exact_stop(text):
+            return True
+    return False
 
 
 def _suppress(brand: Brand, number: str, *, source: str, evidence: str, now: datetime) -> None:
@@ -71,11 +92,14 @@ def _suppress(brand: Brand, number: str, *, source: str, evidence: str, now: dat
 
 
 def _brands_of(account: ProviderAccount, address: str) -> list[Brand]:
-    """Return the brand that texts from this address; without an address, all that text through the account."""
-    senders = Sender.objects.filter(account=account).select_related("brand").order_by("id")
-    if address:
-        senders = senders.filter(address=address)
-    return list({sender.brand_id: sender.brand for sender in senders}.values())
+    """Return the brand that texts from this address.
+
+    Without an address, or with one that is none of our senders (a number out of a vendor's pool, or one that was
+    removed): all that text through the account, so that no STOP is lost.
+    """
+    senders = list(Sender.objects.filter(account=account).select_related("brand").order_by("id"))
+    named = [sender for sender in senders if sender.address == address]
+    return list({sender.brand_id: sender.brand for sender in named or senders}.values())
 
 
 def tidy_stops(now: datetime) -> int:

@@ -172,7 +172,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the pieces in which a long message comes in. `whole` is equal for all of them."""
+    """One of the pieces in which a long message comes in, counted from 1. `whole` is equal for all of them."""
 
     whole: str
     number: int
