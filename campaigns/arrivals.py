@@ -42,7 +42,7 @@ class Arrival:
     def __init__(self, account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> None:
         self.account = account
         self.call = call
-        self.keys = [(place, _key(event)) for place, event in enumerate(events)] or [
+        self.keys = [(place, key_of(event)) for place, event in enumerate(events)] or [
             (_NO_EVENT, _digest(call.url.encode() + b"\0" + call.body))
         ]
 
@@ -124,7 +124,7 @@ def _headers(call: WebhookRequest) -> str:
     return json.dumps({name: call.headers[name] for name in _KEPT_HEADERS if name in call.headers})
 
 
-def _key(event: Event) -> str:
+def key_of(event: Event) -> str:
     """Return what is equal for the vendor's repeats of one event."""
     text = f"{type(event).__name__}:{event.key}"
     return text if len(text) <= _LONGEST_KEY else _digest(text.encode())
