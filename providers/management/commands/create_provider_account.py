@@ -155,12 +155,22 @@ def _options(given: Sequence[str]) -> dict[str, str]:
         if key in found:
             raise InvalidInput(f"{key} is given twice; give it once", field="options")
         if value.startswith("@"):
-            try:
-                value = Path(value[1:]).read_text()
-            except (OSError, UnicodeDecodeError) as error:
-                raise InvalidInput(f"{key}: the file cannot be read: {error}", field="options") from None
+            value = _content(key, Path(value[1:]))
         found[key] = value
     return found
+
+
+def _content(key: str, file: Path) -> str:
+    """Return a file's text without the end of its last line, which editors add."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{key}: {file} cannot be read: {error.strerror}; name a file", field="options") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InvalidInput(f"{key}: {file} is no text; write it as UTF-8", field="options")
+    return text.removesuffix("\n")
 
 
 def _pair(text: str, field: str, form: str) -> tuple[str, str]:
