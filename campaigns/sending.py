@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -412,13 +413,11 @@ class _Turn:
             self.canaries.discard(answer.dispatch_id)
             has_changed = True
             if bad is not None:  # one that was never posted tells nothing; the next is sent when its time is over
-                _persist(
-                    lambda a=answer, b=bad: health.canary_came_back(a.account_id, is_well=not b, now=database.now())
-                )
+                _persist(partial(_canary_came_back, answer.account_id, is_well=not bad))
         for account_id, bads in seen.items():
             counts = health.watch(account_id).saw(bads, time.monotonic())
             if counts is not None and counts.is_ill:
-                _persist(lambda a=account_id, c=counts: health.declare_broken(a, c, database.now()))
+                _persist(partial(_declare_broken, account_id, counts))
                 has_changed = True
         return has_changed
 
@@ -452,6 +451,14 @@ class _Turn:
         self.is_over = True
         while self.in_air:
             self._settle(self._collect())
+
+
+def _canary_came_back(account_id: int, *, is_well: bool) -> None:
+    health.canary_came_back(account_id, is_well=is_well, now=database.now())
+
+
+def _declare_broken(account_id: int, counts: health.Counts) -> None:
+    health.declare_broken(account_id, counts, database.now())
 
 
 def verdict(answer: Answer, *, posts: int, has_next: bool) -> Settlement:

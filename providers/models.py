@@ -4,6 +4,7 @@ import re
 import secrets
 from dataclasses import fields
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -78,6 +79,12 @@ class ProviderAccount(TenantScoped):
         values = crypto.decrypt(self.secret, tenant_id=self.tenant_id)
         return kind(kind.Credentials(**values), self.base_url, kind.Options(**self.options))
 
+    @property
+    def has_webhook_token(self) -> bool:
+        """Return whether the addresses that the vendor calls end with a token, as it signs nothing."""
+        kind = adapters.ADAPTERS.get(self.provider)
+        return kind is not None and any(each.name == "webhook_token" for each in fields(kind.Credentials))
+
     def check_options(self) -> None:
         """Raise ValidationError unless the adapter takes this account's options and address.
 
@@ -90,10 +97,13 @@ class ProviderAccount(TenantScoped):
             known = f"it has {', '.join(sorted(names))}" if names else "it has none"
             raise ValidationError({"options": f"{self.provider} has no option {unknown[0]}; {known}"})
         try:
-            self.adapter()
+            address = self.adapter().base_url
         except ValueError as error:
             name, _, problem = str(error).partition(": ")
             raise ValidationError({"base_url": problem} if name == "base_url" else {"options": str(error)}) from None
+        if (urlsplit(address).hostname or "").endswith(".invalid"):
+            remedy = "enter where its API is" + (", or the option that is part of it" if names else "")
+            raise ValidationError({"base_url": f"is missing: {self.provider} has no usual one; {remedy}"})
 
 
 class AccountHealth(models.Model):

@@ -284,6 +284,8 @@ class Adapter:
     Options: ClassVar[type[Any]] = NoOptions
     # Segments per second of a sender of each kind, as the vendor states them for a new account.
     sender_rates: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    # For forms, where there are many options: titles, by the option that each begins with.
+    option_groups: ClassVar[Mapping[str, str]] = MappingProxyType({})
     # "sms" or "email": what the platform may use it for. One never stands in for the other.
     channel: ClassVar[str] = "sms"
 

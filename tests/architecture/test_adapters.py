@@ -22,6 +22,7 @@ CALLS_OUTSIDE = {"open", "print", "input", "exec", "eval", "__import__", "compil
 READS_A_CLOCK = {"now", "utcnow", "today"}
 # The simulator is also a process of the platform, and the provider of the demo.
 ALSO_NAMED = {
+    "smtp": {"providers/models.py": "also a scheme of addresses"},
     "simulator": {
         "smsplatform/processes.py": "its process",
         "smsplatform/common/management/commands/up.py": "shows its address",

@@ -115,6 +115,8 @@ class Command(OperatorCommand):
             f"  delivery reports  {data['status_url']}   (sent along with every message)",
             f"  replies           {data['inbound_url']}   (enter this at the provider, for each number)",
         ]
+        if account.has_webhook_token:
+            lines.append("  End both with ?token= and the credential webhook_token, unless the provider signs with it.")
         if (urlsplit(settings.PUBLIC_URL).hostname or "") in ("127.0.0.1", "localhost", "::1"):
             lines.append("  PUBLIC_URL is this machine: only a provider that runs here can reach these addresses.")
         return Answer(data, lines)
