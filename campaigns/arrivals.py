@@ -5,11 +5,11 @@ Nobody returns before the own request is on disk.
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from urllib.parse import unquote_plus
 
 from providers.adapters.base import Event, WebhookRequest
 from providers.models import ProviderAccount
@@ -19,7 +19,6 @@ from smsplatform.common.together import Together
 _KEPT_HEADERS: Final = ("content-type", "user-agent")
 _LONGEST_KEY: Final = 200
 _LINGER: Final = 0.003  # seconds; shorter than most ways to us differ
-_TOKEN: Final = re.compile(r"([?&]token=)[^&]*")
 _NO_EVENT: Final = -1  # the place of what has no events: the request itself
 
 
@@ -42,7 +41,7 @@ class Arrival:
     def __init__(self, account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> None:
         self.account = account
         self.call = call
-        self.keys = [(place, _key(event)) for place, event in enumerate(events)] or [
+        self.keys = [(place, key_of(event)) for place, event in enumerate(events)] or [
             (_NO_EVENT, _digest(call.url.encode() + b"\0" + call.body))
         ]
 
@@ -117,14 +116,19 @@ _insert_together = Together(insert, linger=_LINGER)
 
 def _without_token(url: str) -> str:
     """Return an address as it may be stored: some vendors sign nothing, and show a secret of ours instead."""
-    return _TOKEN.sub(r"\1***", url)
+    address, mark, query = url.partition("?")
+    kept = (
+        f"{name}{sign}***" if sign and unquote_plus(name) == "token" else f"{name}{sign}{value}"
+        for name, sign, value in (pair.partition("=") for pair in query.split("&"))
+    )
+    return f"{address}{mark}{'&'.join(kept)}"
 
 
 def _headers(call: WebhookRequest) -> str:
     return json.dumps({name: call.headers[name] for name in _KEPT_HEADERS if name in call.headers})
 
 
-def _key(event: Event) -> str:
+def key_of(event: Event) -> str:
     """Return what is equal for the vendor's repeats of one event."""
     text = f"{type(event).__name__}:{event.key}"
     return text if len(text) <= _LONGEST_KEY else _digest(text.encode())

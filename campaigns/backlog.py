@@ -178,7 +178,7 @@ def _credentials() -> Iterator[Finding]:
         yield bad(
             "provider accounts",
             "; ".join(unreadable[:3]),
-            "put the old key back into CREDENTIAL_KEYS, or enter the credentials again",
+            "enter its credentials and options again in the admin, or put the old key back into CREDENTIAL_KEYS",
         )
     else:
         yield ok("provider accounts", "all credentials can be read")

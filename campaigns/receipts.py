@@ -3,32 +3,46 @@
 A report that fits no flight of ours yet is parked and looked at again until the report horizon (R42).
 """
 
-import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
 
 from campaigns import moves, sending, verbs, webhooks
-from campaigns.models import RawEvent
+from campaigns.models import Attempt, RawEvent
 from campaigns.states import PROOF_RANK, PROVEN, State
-from campaigns.verbs import PARTS
-from providers.adapters.base import MalformedEvent, Receipt
-from providers.models import ProviderAccount
+from campaigns.verbs import Flight
+from providers.adapters.base import Adapter, MalformedEvent, Receipt
+from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common import database
 from smsplatform.common.database import execute, rows
 
 MOST = 1000
+COLUMNS: Final = ("place", "dispatch_id", "flight", "provider_id", "status", "code", "detail", "part")
+_GONE: Final = "its provider account is gone"
 
 
 @dataclass(frozen=True, slots=True)
-class _Report:
+class Report:
+    """A delivery report, its place in the request that brought it, and the flight that it is about."""
+
     raw: RawEvent
     place: int
     receipt: Receipt
-    flight: tuple[uuid.UUID, int] | None
+    flight: Flight | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What events say: reports on flights of ours, why some cannot be read, and which may be read or fit later."""
+
+    fitting: Sequence[Report]
+    flaws: Mapping[int, str]
+    parked: AbstractSet[int]
 
 
 def apply_events(limit: int = MOST) -> int:
@@ -47,49 +61,70 @@ def apply_events(limit: int = MOST) -> int:
         )
         if not news:
             return 0
-        reports, flaws, unread = _read(news)
-        reports = _match(reports)
-        posters = _posters([report.flight for report in reports if report.flight])
-        # Only the account that posted a flight can report on it: anybody else's report fits nothing.
-        fitting = [r for r in reports if r.flight and posters.get(r.flight) == r.raw.account_id]
-        unfit = {r.raw.pk for r in reports if not (r.flight and posters.get(r.flight) == r.raw.account_id)}
-        _keep(fitting)
-        _prove(fitting, now)
-        verbs.believe_opt_outs([r.flight[0] for r in fitting if r.flight and r.receipt.opted_out], now)
-        _close(news, flaws, unfit | unread, now)
+        reading = read(news)
+        _keep(reading.fitting)
+        _prove(reading.fitting, now)
+        verbs.believe_opt_outs([r.flight[0] for r in reading.fitting if r.flight and r.receipt.opted_out], now)
+        _close(news, reading, now)
     return len(news)
 
 
-def _read(news: Sequence[RawEvent]) -> tuple[list[_Report], dict[int, str], set[int]]:
-    """Return the reports of these events, why some could not be read, and which of these may be later."""
+def read(news: Sequence[RawEvent]) -> Reading:
+    """Return what today's adapters make of these events."""
+    reports, flaws, parked = _read(news)
+    reports = _match(reports)
+    posters = _posters([report.flight for report in reports if report.flight])
+    # Only the account that posted a flight can report on it: anybody else's report fits nothing.
+    fitting = [r for r in reports if r.flight and posters.get(r.flight) == r.raw.account_id]
+    parked |= {r.raw.pk for r in reports if not (r.flight and posters.get(r.flight) == r.raw.account_id)}
+    return Reading(fitting, flaws, parked)
+
+
+def as_stored(report: Report) -> tuple[Any, ...]:
+    """Return the values of a report's row, by `COLUMNS`."""
+    dispatch_id, flight = report.flight or (None, None)
+    receipt = report.receipt
+    return (
+        report.place,
+        dispatch_id,
+        flight,
+        receipt.provider_id[:80],
+        receipt.status.value,
+        receipt.code[:60],
+        receipt.detail[:200],
+        receipt.part[:80],
+    )
+
+
+def _read(news: Sequence[RawEvent]) -> tuple[list[Report], dict[int, str], set[int]]:
+    """Return the reports of these events, why some could not be read, and which of them may be read later."""
     accounts = ProviderAccount.objects.in_bulk({raw.account_id for raw in news})
-    adapters = {key: account.usable_adapter() for key, account in accounts.items()}
-    reports: list[_Report] = []
-    flaws: dict[int, str] = {}
-    unread: set[int] = set()
-    for raw in news:
-        if raw.account_id not in accounts:
-            flaws[raw.pk] = "its provider account is gone"
-            continue
-        adapter = adapters[raw.account_id]
-        if adapter is None:
-            flaws[raw.pk] = "its provider account cannot be used"
-            unread.add(raw.pk)
-            continue
+    adapters: dict[int, Adapter] = {}
+    unusable: dict[int, str] = {}
+    for key, account in accounts.items():
         try:
-            events = adapter.parse(webhooks.as_call(raw))
+            adapters[key] = account.adapter()
+        except UNUSABLE as error:  # one sick account keeps no other's reports waiting
+            unusable[key] = f"its provider account cannot be used: {error}"[:200]
+    reports: list[Report] = []
+    flaws = {raw.pk: unusable.get(raw.account_id, _GONE) for raw in news if raw.account_id not in adapters}
+    parked = {raw.pk for raw in news if raw.account_id in unusable}
+    for raw in news:
+        adapter = adapters.get(raw.account_id)
+        try:
+            events = adapter.parse(webhooks.as_call(raw)) if adapter else []
         except MalformedEvent as error:
             flaws[raw.pk] = str(error)[:200]
             continue
         reports += [
-            _Report(raw, place, event, sending.read_reference(event.reference))
+            Report(raw, place, event, sending.read_reference(event.reference))
             for place, event in enumerate(events)
             if place in raw.news and isinstance(event, Receipt)
         ]
-    return reports, flaws, unread
+    return reports, flaws, parked
 
 
-def _match(reports: Sequence[_Report]) -> list[_Report]:
+def _match(reports: Sequence[Report]) -> list[Report]:
     """Find the flight of reports that carry only the provider's id."""
     nameless = [report for report in reports if report.flight is None and report.receipt.provider_id]
     known = {
@@ -111,7 +146,7 @@ def _match(reports: Sequence[_Report]) -> list[_Report]:
     ]
 
 
-def _posters(flights: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, int], int]:
+def _posters(flights: Sequence[Flight]) -> dict[Flight, int]:
     """Return the account that posted each of these flights, for those in the ledger."""
     return {
         (dispatch_id, flight): account_id
@@ -126,53 +161,39 @@ def _posters(flights: Sequence[tuple[uuid.UUID, int]]) -> dict[tuple[uuid.UUID, 
     }
 
 
-def _keep(reports: Sequence[_Report]) -> None:
+def _keep(reports: Sequence[Report]) -> None:
     """Add the facts; one that is looked at again, because its neighbour was parked, is known."""
     execute(
-        """
-        INSERT INTO campaigns_receipt
-          (tenant_id, raw_id, place, dispatch_id, flight, provider_id, status, code, detail, received_at, part)
-        SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::uuid[], %s::int[], %s::text[], %s::text[], %s::text[],
-          %s::text[], %s::timestamptz[], %s::text[]) ON CONFLICT (raw_id, place) DO NOTHING
+        f"""
+        INSERT INTO campaigns_receipt (tenant_id, raw_id, received_at, {", ".join(COLUMNS)})
+        SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::int[], %s::uuid[], %s::int[], %s::text[],
+          %s::text[], %s::text[], %s::text[], %s::text[]) ON CONFLICT (raw_id, place) DO NOTHING
         """,
         [
             [r.raw.tenant_id for r in reports],
             [r.raw.pk for r in reports],
-            [r.place for r in reports],
-            [r.flight[0] for r in reports if r.flight],
-            [r.flight[1] for r in reports if r.flight],
-            [r.receipt.provider_id[:80] for r in reports],
-            [r.receipt.status for r in reports],
-            [r.receipt.code[:60] for r in reports],
-            [r.receipt.detail[:200] for r in reports],
             [r.raw.received_at for r in reports],
-            [r.receipt.part[:80] for r in reports],
+            *(map(list, zip(*map(as_stored, reports), strict=True)) if reports else [[] for _ in COLUMNS]),
         ],
     )
 
 
-def _prove(reports: Sequence[_Report], now: datetime) -> None:
+def _prove(reports: Sequence[Report], now: datetime) -> None:
     """A report is proof that its flight was taken: the ledger and the dispatch learn the strongest proof."""
-    told = [(report.flight, PROVEN[report.receipt.status], report) for report in reports if report.flight]
     ids = [
         dispatch_id
         for (dispatch_id,) in rows(
             "SELECT id FROM campaigns_dispatch WHERE id = ANY(%s) ORDER BY id FOR UPDATE",
-            [sorted({flight[0] for flight, _, _ in told})],
+            [sorted({report.flight[0] for report in reports if report.flight})],
         )
     ]
-    incomplete = _incomplete(
-        sorted({flight for flight, state, report in told if state is State.DELIVERED and report.receipt.part})
-    )
-    strongest: dict[tuple[uuid.UUID, int], tuple[State, _Report]] = {}
-    for flight, claimed, report in told:
-        # A part that arrived must not hide another, reported with it, that did not.
-        is_part_of_it = claimed is State.DELIVERED and flight in incomplete
-        state = State.ACCEPTED if is_part_of_it else claimed
-        known = strongest.get(flight)
-        if known is None or PROOF_RANK[known[0]] < PROOF_RANK[state]:
-            strongest[flight] = (state, report)
-    proofs = list(strongest.items())
+    in_parts = {
+        report.flight
+        for report in reports
+        if report.flight and report.receipt.part and PROVEN[report.receipt.status] is State.DELIVERED
+    }
+    # The dispatches are locked, so of two workers with a part each the second one sees both.
+    proofs = list(_strongest(reports, in_parts - Attempt.objects.delivered_in_full(in_parts)).items())
     learnt = {
         "now": now,
         "ids": [flight[0] for flight, _ in proofs],
@@ -220,31 +241,24 @@ def _prove(reports: Sequence[_Report], now: datetime) -> None:
     )
 
 
-def _incomplete(flights: Sequence[tuple[uuid.UUID, int]]) -> set[tuple[uuid.UUID, int]]:
-    """Return the flights of which not every part is reported delivered yet (R43).
-
-    Their dispatches are locked, so of two workers with a part each the second one sees both.
-    """
-    if not flights:
-        return set()
-    return set(
-        rows(
-            f"""
-            SELECT a.dispatch_id, a.flight::int FROM campaigns_attempt a
-            JOIN unnest(%(ids)s::uuid[], %(flights)s::int[]) AS k(id, flight) ON a.dispatch_id = k.id AND a.flight = k.flight
-            JOIN campaigns_dispatch d ON d.id = k.id
-            WHERE a.dispatch_id = ANY(%(ids)s) AND d.id = ANY(%(ids)s)
-              AND {PARTS} > (
-              SELECT count(DISTINCT r.part) FROM campaigns_receipt r
-              WHERE r.dispatch_id = k.id AND r.flight = k.flight AND r.status = 'delivered')
-            """,
-            {"ids": [dispatch_id for dispatch_id, _ in flights], "flights": [flight for _, flight in flights]},
-        )
-    )
+def _strongest(reports: Sequence[Report], lacking: Collection[Flight]) -> dict[Flight, tuple[State, Report]]:
+    """Return what is proven of each flight; a part that was delivered proves no delivery of those that lack others."""
+    strongest: dict[Flight, tuple[State, Report]] = {}
+    for report in reports:
+        if report.flight is None:
+            continue
+        state = PROVEN[report.receipt.status]
+        if state is State.DELIVERED and report.flight in lacking:
+            state = State.ACCEPTED
+        known = strongest.get(report.flight)
+        if known is None or PROOF_RANK[known[0]] < PROOF_RANK[state]:
+            strongest[report.flight] = (state, report)
+    return strongest
 
 
-def _close(news: Sequence[RawEvent], flaws: dict[int, str], parked: set[int], now: datetime) -> None:
+def _close(news: Sequence[RawEvent], reading: Reading, now: datetime) -> None:
     """Mark events applied; park those that fit nothing yet, until the report horizon."""
+    flaws, parked = reading.flaws, reading.parked
     horizon = now - settings.REPORT_HORIZON
     again = [raw for raw in news if raw.pk in parked and raw.received_at > horizon]
     orphans = {raw.pk for raw in news if raw.pk in parked and raw.received_at <= horizon}

@@ -1,9 +1,10 @@
 """Messages from people: stored, and an exact STOP honoured before the webhook answers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from itertools import count
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -11,7 +12,7 @@ from campaigns import scheduling
 from campaigns.models import Dispatch, RawEvent, Reply
 from campaigns.states import EARLY, State
 from compliance import keywords, policy, suppression
-from providers.adapters.base import Inbound, OptOut
+from providers.adapters.base import Inbound, OptOut, Part
 from providers.models import ProviderAccount, Sender
 from smsplatform.common.database import rows
 from smsplatform.tenancy.models import Brand
@@ -19,26 +20,26 @@ from smsplatform.tenancy.models import Brand
 _STOPPABLE: Final = (*EARLY, State.HELD)
 # Whatever else writes to us, nothing is ever sent to it.
 _IS_NUMBER: Final = re.compile(r"\+[1-9]\d{3,14}|[^@\s]+@[^@\s]+")
-# Phones count their long messages in one byte: the same mark after that time, or the same piece again, is another one.
-_PIECES_WITHIN: Final = timedelta(hours=1)
+_PIECES_COME_WITHIN: Final = timedelta(days=1)
 
 
 def take_in(account: ProviderAccount, raw: RawEvent, events: Sequence[Inbound | OptOut]) -> None:
     """Store what people wrote and, in the same transaction, the suppression that each opt-out asks for."""
     for event in events:
         if isinstance(event, OptOut):
-            _stop(account, event.number, event.sender, source="provider", evidence=event.key, now=raw.received_at)
+            for brand in _brands_of(account, event.sender):
+                _suppress(brand, event.number, source="provider", evidence=event.key, now=raw.received_at)
             continue
-        of = _brands_of(account, event.to)[:1]
-        reply = _reply(account, raw, event, of[0] if of else None)
+        brands = _brands_of(account, event.to)
+        reply = _reply(account, raw, event, brands[0] if len(brands) == 1 else None)
         if reply.is_opt_out:
-            _stop(account, event.sender, event.to, source="reply", evidence=event.key, now=raw.received_at)
+            for brand in brands:
+                _suppress(brand, event.sender, source="reply", evidence=event.key, now=raw.received_at)
 
 
 def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Brand | None) -> Reply:
     """Store a message; one that comes in pieces is one reply, whose text grows with them."""
-    is_opt_out = message.answered_as == "stop" or keywords.is_exact_stop(message.text)
-    values = {
+    values: dict[str, Any] = {
         "tenant_id": account.tenant_id,
         "brand": brand,
         "raw": raw,
@@ -47,45 +48,58 @@ def _reply(account: ProviderAccount, raw: RawEvent, message: Inbound, brand: Bra
         "to": message.to[:254],
         "text": message.text,
         "media": list(message.media),
-        "is_opt_out": is_opt_out,
+        "is_opt_out": message.answered_as == "stop" or (message.part is None and keywords.is_exact_stop(message.text)),
         "received_at": raw.received_at,
     }
-    piece = message.part
-    if piece is None:
+    if message.part is None:
         return Reply.objects.create(account=account, **values)
-    whole = f"{message.sender}:{message.to}:{piece.whole}"[:120]
-    known = Reply.objects.select_for_update().filter(account=account, whole=whole).first()
-    if known is not None and (
-        str(piece.number) in known.pieces or known.received_at < raw.received_at - _PIECES_WITHIN
-    ):
-        Reply.objects.filter(pk=known.pk).update(whole="")
-    reply, is_new = Reply.objects.select_for_update().get_or_create(
-        account=account, whole=whole, defaults={**values, "pieces": {piece.number: message.text}}
-    )
-    if not is_new:
-        reply.pieces[str(piece.number)] = message.text
-        reply.text = "".join(text for _, text in sorted(reply.pieces.items(), key=lambda item: int(item[0])))
-        reply.media = [*reply.media, *message.media]
-        # What the first piece asked for stays asked for, whatever follows.
-        reply.is_opt_out = reply.is_opt_out or is_opt_out or keywords.is_exact_stop(reply.text)
-        reply.save(update_fields=["pieces", "text", "media", "is_opt_out"])
+    whole = f"{message.sender}:{message.to}:{message.part.whole}"[:120]
+    _end_other(account, whole, message.part, message.text, raw.received_at)
+    reply, _ = Reply.objects.select_for_update().get_or_create(account=account, whole=whole, defaults=values)
+    reply.pieces[str(message.part.number)] = message.text
+    pieces = [text for _, text in sorted(reply.pieces.items(), key=lambda item: int(item[0]))]
+    reply.text = "".join(pieces)
+    reply.media = list(dict.fromkeys([*reply.media, *message.media]))
+    # What was asked for stays asked for, whatever follows.
+    reply.is_opt_out = reply.is_opt_out or values["is_opt_out"] or _begins_with_stop(reply.pieces)
+    reply.save(update_fields=["pieces", "text", "media", "is_opt_out"])
     return reply
 
 
-def _stop(account: ProviderAccount, number: str, address: str, *, source: str, evidence: str, now: datetime) -> None:
-    """Suppress a person for the brand of this address; for all of the account's where it is nobody's: STOP wins."""
-    if not _IS_NUMBER.fullmatch(number):
-        return
-    for brand in _brands_of(account, address) or _brands_of(account, ""):
+def _end_other(account: ProviderAccount, whole: str, piece: Part, text: str, now: datetime) -> None:
+    """Take the mark from an older message that has the same: vendors have few marks, which soon come again."""
+    for other in Reply.objects.select_for_update().filter(account=account, whole=whole):
+        known = other.pieces.get(str(piece.number), text)
+        if known != text or now - other.received_at > _PIECES_COME_WITHIN or len(other.pieces) > piece.total:
+            Reply.objects.filter(pk=other.pk).update(whole="")
+
+
+def _begins_with_stop(pieces: Mapping[str, str]) -> bool:
+    """Return whether the beginning that is there already is a STOP: a later piece alone says nothing."""
+    text = ""
+    for number in count(1):
+        if str(number) not in pieces:
+            return False
+        text += pieces[str(number)]
+        if keywords.is_exact_stop(text):
+            return True
+    return False
+
+
+def _suppress(brand: Brand, number: str, *, source: str, evidence: str, now: datetime) -> None:
+    if _IS_NUMBER.fullmatch(number):
         suppression.suppress(brand=brand, number=number, reason="opt_out", source=source, evidence=evidence, now=now)
 
 
 def _brands_of(account: ProviderAccount, address: str) -> list[Brand]:
-    """Return the brand that texts from this address; without an address, all that text through the account."""
-    senders = Sender.objects.filter(account=account).select_related("brand").order_by("id")
-    if address:
-        senders = senders.filter(address=address)
-    return list({sender.brand_id: sender.brand for sender in senders}.values())
+    """Return the brand that texts from this address.
+
+    Without an address, or with one that is none of our senders (a number out of a vendor's pool, or one that was
+    removed): all that text through the account, so that no STOP is lost.
+    """
+    senders = list(Sender.objects.filter(account=account).select_related("brand").order_by("id"))
+    named = [sender for sender in senders if sender.address == address]
+    return list({sender.brand_id: sender.brand for sender in named or senders}.values())
 
 
 def tidy_stops(now: datetime) -> int:

@@ -6,6 +6,7 @@ settled at once is tried again until it succeeds. Only rows this worker's claim 
 
 import mmap
 import random
+import re
 import time
 import uuid
 from collections import Counter, deque
@@ -48,7 +49,8 @@ GROUP: Final = 125  # answers per settlement
 MOST_CLOCK_DIFFERENCE: Final = 30.0  # seconds; a machine further off does not send
 GROUP_WAIT: Final = 0.2  # seconds
 NO_SENDER_WAIT: Final = timedelta(minutes=5)  # before a row that no sender may serve is looked at again
-_REFERENCE: Final = 40  # characters
+_REFERENCE: Final = re.compile(r"[0-9a-fA-F]{40}").fullmatch
+_MOST_FLIGHTS: Final = 32_767  # what the ledger can number
 _REFUSED: Final = (DataError, IntegrityError, ProgrammingError)
 _SETTLE_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -92,11 +94,11 @@ def reference(dispatch_id: uuid.UUID, flight: int) -> str:
 
 
 def read_reference(text: str) -> tuple[uuid.UUID, int] | None:
-    """Return the dispatch and the flight, or None where the text is no reference of ours."""
-    try:
-        return (uuid.UUID(hex=text[:32]), int(text[32:], 16)) if len(text) == _REFERENCE else None
-    except ValueError:
+    """Return the dispatch and the flight, or None where the text is no reference of ours: it may be anybody's."""
+    if not _REFERENCE(text):
         return None
+    flight = int(text[32:], 16)
+    return (uuid.UUID(hex=text[:32]), flight) if flight <= _MOST_FLIGHTS else None
 
 
 def take_turn(batch_id: int, lease: int, *, judging: Callable[[Batch], Judge]) -> None:

@@ -4,7 +4,7 @@ Order of locks, everywhere: batch, dispatch (by id), send lock (by number), perm
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -29,8 +29,11 @@ BUSY_WAIT: Final = timedelta(seconds=5)
 # The zones key of a row: what is known of the person now, not at launch.
 ZONES: Final = "coalesce(r.zones, d.zones)"
 # How many delivery reports a flight will have at vendors that report on each part; as we count, until the answer says it.
-PARTS: Final = "CASE WHEN a.answered_at IS NULL THEN greatest(a.parts, d.segments) ELSE a.parts END"
+PARTS: Final = "CASE WHEN a.proof = 'answer' THEN a.parts ELSE greatest(a.parts, d.segments) END"
 _STOPPED: Final = (State.BLOCKED, State.HELD, State.EXPIRED, State.CANCELLED)
+
+Flight = tuple[uuid.UUID, int]
+"""A dispatch and the number of its try."""
 
 
 class Rendered(NamedTuple):
@@ -411,6 +414,29 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         self._remember_parts([answer for answer in taken + surprises if answer.parts > 1])
         return self._accept(taken, now) + self._prove(surprises, now) + self._give_fates(others, now)
 
+    def delivered_in_full(self, flights: Collection[Flight]) -> set[Flight]:
+        """Return those of which as many parts are reported delivered as there are (R43).
+
+        How many these are, only the provider's acceptance says; until it is here, as many as we count ourselves. Ask with
+        the dispatches locked.
+        """
+        if not flights:
+            return set()
+        return set(
+            rows(
+                f"""
+                SELECT a.dispatch_id, a.flight::int FROM campaigns_attempt a
+                JOIN unnest(%(ids)s::uuid[], %(flights)s::int[]) AS k(id, flight) ON a.dispatch_id = k.id AND a.flight = k.flight
+                JOIN campaigns_dispatch d ON d.id = k.id
+                WHERE a.dispatch_id = ANY(%(ids)s) AND d.id = ANY(%(ids)s)
+                  AND {PARTS} <= (
+                  SELECT count(DISTINCT r.part) FROM campaigns_receipt r
+                  WHERE r.dispatch_id = k.id AND r.flight = k.flight AND r.status = 'delivered')
+                """,
+                {"ids": [dispatch_id for dispatch_id, _ in flights], "flights": [flight for _, flight in flights]},
+            )
+        )
+
     def _remember_names(self, accepted: Sequence[Settlement], now: datetime) -> None:
         """Store what providers call our messages: receipts without our reference are found by it."""
         named = [answer for answer in accepted if answer.provider_id]
@@ -454,12 +480,20 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         )
 
     def _prove(self, answers: Sequence[Settlement], now: datetime) -> Moved:
-        """Whatever became of the dispatch meanwhile: this flight was taken (the evidence rule)."""
+        """Whatever became of the dispatch meanwhile: this flight was taken (the evidence rule).
+
+        Of some, all parts were reported before the answer said how many they are.
+        """
+        full = self.delivered_in_full([(answer.dispatch_id, answer.flight) for answer in answers])
+        states = [
+            State.DELIVERED if (answer.dispatch_id, answer.flight) in full else State.ACCEPTED for answer in answers
+        ]
         return moves.prove(
             sorted({answer.dispatch_id for answer in answers}),
-            given="SELECT DISTINCT ON (id) id, 'accepted' AS state, '' AS detail, at"
-            " FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) AS g(id, at)",
-            parameters=_columns(answers, "ids", "times"),
+            given="SELECT DISTINCT ON (id) id, state, '' AS detail, at"
+            " FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[], %(proven)s::text[]) AS g(id, at, state)"
+            " ORDER BY id, state = 'delivered' DESC",
+            parameters={**_columns(answers, "ids", "times"), "proven": [state.value for state in states]},
             now=now,
         )
 

@@ -2,7 +2,7 @@
 
 The view does the least: size, account, signature, parse; then one transaction stores the request (once) and, for an
 inbound STOP, the suppression, before it answers (P6). Everything else follows by task, and does not need Redis to be
-up: the events wait in Postgres. Our store down: 503, so that the vendor repeats.
+up: the events wait in Postgres. Our store down, or the account unreadable: 503, so that the vendor repeats.
 """
 
 import time
@@ -19,8 +19,7 @@ from campaigns import arrivals, refusals, replies
 from campaigns.arrivals import AccountChanged
 from campaigns.models import RawEvent
 from providers.adapters.base import Adapter, Event, MalformedEvent, Receipt, WebhookRequest
-from providers.models import ProviderAccount
-from smsplatform.common import crypto
+from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common.sessionless import sessionless
 
 log = structlog.get_logger("webhook")
@@ -32,6 +31,10 @@ _MOST_REMEMBERED: Final = 1000
 # Accounts that were called with a good signature, by (provider, key), with their adapters: to make one is to decrypt.
 # Only a guess: to store is to compare with the table.
 _remembered: dict[tuple[str, str], tuple[ProviderAccount, Adapter]] = {}
+
+
+class _AccountUnusable(Exception):
+    """Nobody can say whether the request is the vendor's, until the account is mended."""
 
 
 @sessionless
@@ -67,12 +70,9 @@ def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer w
     except AccountChanged:
         _remembered.pop((provider, key), None)
         return receive(request, provider, key, rest)
-    except crypto.UndecryptableSecret:
-        log.exception("webhook.undecryptable_account", provider=provider)
-        return HttpResponse("this account cannot be read; please repeat", status=503, content_type="text/plain")
-    except (DatabaseError, InterfaceError):
-        log.exception("webhook.store_down", provider=provider)
-        return HttpResponse("the store is down; please repeat", status=503, content_type="text/plain")
+    except (DatabaseError, InterfaceError, _AccountUnusable):
+        log.exception("webhook.not_now", provider=provider)
+        return HttpResponse("this cannot be stored now; please repeat", status=503, content_type="text/plain")
     _remember(account, adapter)
     if is_news:
         _nudge()
@@ -90,7 +90,10 @@ def _is_too_large(request: HttpRequest) -> bool:
 
 def _look_up(provider: str, key: str) -> tuple[ProviderAccount, Adapter] | None:
     account = ProviderAccount.objects.filter(provider=provider, key=key).first()
-    return (account, account.adapter()) if account else None
+    try:
+        return (account, account.adapter()) if account else None
+    except UNUSABLE as error:
+        raise _AccountUnusable(str(error)) from error
 
 
 def _remember(account: ProviderAccount, adapter: Adapter) -> None:

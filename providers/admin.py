@@ -1,104 +1,22 @@
-"""The admin of provider accounts and senders.
+"""The admin of provider accounts, senders, registrations and pins; the form of an account is in account_form.py."""
 
-The fields for credentials come from what the account's adapter declares. They are written and never shown again, not
-even after a mistake elsewhere on the form; an empty field keeps the stored value.
-"""
-
-import dataclasses
 from typing import Any, ClassVar
 
-from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from providers import checking, health
+from providers.account_form import AccountForm, credential_fields, option_fields, option_groups
 from providers.adapters import ADAPTERS
 from providers.models import AccountHealth, Pin, ProviderAccount, Registration, Sender
-from smsplatform.common import crypto, database
+from smsplatform.common import database
 from smsplatform.common.errors import ApplicationError
 from smsplatform.tenancy import audit
-from smsplatform.tenancy.admin_scope import TenantForm, TenantScopedAdmin, TenantScopedInline, actor_of
-from smsplatform.tenancy.admin_verbs import PAUSE, RESUME, Verb, VerbsAdmin, pause_state
-
-_PREFIX = "credential_"
-_OPTION = "option_"
-
-
-def _is_needed(field: "dataclasses.Field[Any]") -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def credential_fields(provider: str, *, is_new: bool) -> dict[str, forms.CharField]:
-    """Return a form field for each text that the adapter's credentials consist of."""
-    return {
-        f"{_PREFIX}{each.name}": forms.CharField(
-            label=each.name.replace("_", " "),
-            required=is_new and _is_needed(each),
-            widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "size": 60}),
-            help_text="" if is_new else "Empty: as it is.",
-        )
-        for each in dataclasses.fields(ADAPTERS[provider].Credentials)
-    }
-
-
-def option_fields(provider: str, account: ProviderAccount | None) -> dict[str, forms.CharField]:
-    """Return a form field for each option of the adapter; an empty one means the default, which it shows."""
-    stored = account.options if account is not None else {}
-    return {
-        f"{_OPTION}{each.name}": forms.CharField(
-            label=each.name.replace("_", " "),
-            required=False,
-            strip=False,
-            initial=stored.get(each.name, ""),
-            widget=forms.Textarea(attrs={"rows": 1 + str(each.default).count("\n"), "cols": 80}),
-            help_text=f"Empty: {each.default}" if each.default else "Empty by default.",
-        )
-        for each in dataclasses.fields(ADAPTERS[provider].Options)
-    }
-
-
-class AccountForm(TenantForm):
-    """An account; its credentials are encrypted when everything else is right."""
-
-    provider_slug: ClassVar[str] = ""
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        given = {
-            name.removeprefix(_PREFIX): value for name, value in cleaned.items() if name.startswith(_PREFIX) and value
-        }
-        self.instance.provider = self.provider_slug
-        tenant = cleaned.get("tenant")
-        if tenant is not None:
-            self.instance.tenant = tenant
-        if not self.errors and self.instance.tenant_id and (given or not self.instance.secret):
-            self.instance.set_credentials({**self._stored(), **given})
-        self.instance.options = {
-            name.removeprefix(_OPTION): value for name, value in cleaned.items() if name.startswith(_OPTION) and value
-        }
-        if not self.errors and self.instance.secret:
-            self._check_options()
-        return cleaned
-
-    def _check_options(self) -> None:
-        try:
-            self.instance.check_options()
-        except ValidationError as error:
-            self.add_error(None, error.messages)
-        except crypto.UndecryptableSecret:
-            self.add_error(None, "The stored credentials cannot be read any more; enter all of them.")
-
-    def _stored(self) -> dict[str, Any]:
-        """Return the stored credentials; none if they cannot be read any more, so that all must be given."""
-        if not self.instance.secret:
-            return {}
-        try:
-            return crypto.decrypt(self.instance.secret, tenant_id=self.instance.tenant_id)
-        except crypto.UndecryptableSecret:
-            return {}
+from smsplatform.tenancy.admin_scope import TenantScopedAdmin, TenantScopedInline, actor_of
+from smsplatform.tenancy.admin_verbs import PAUSE, RESUME, Undecided, Verb, VerbsAdmin, pause_state
 
 
 class SenderInline(TenantScopedInline):
@@ -116,6 +34,9 @@ class SenderInline(TenantScopedInline):
     )
 
 
+_FEW_OPTIONS = 8  # more are folded away, a group at a time
+
+
 @admin.display(description="senders")
 def _senders(account: ProviderAccount) -> str:
     return ", ".join(sender.address for sender in account.senders.all() if sender.is_active) or "none"
@@ -128,12 +49,23 @@ def _webhook_url(account: ProviderAccount) -> str:
 
 @admin.display(description="for delivery reports")
 def _status_url(account: ProviderAccount) -> str:
-    return f"{_webhook_url(account)}status"
+    return f"{_webhook_url(account)}status{_token(account)}"
 
 
 @admin.display(description="for inbound messages")
 def _inbound_url(account: ProviderAccount) -> str:
-    return f"{_webhook_url(account)}inbound"
+    return f"{_webhook_url(account)}inbound{_token(account)}"
+
+
+def _token(account: ProviderAccount) -> str:
+    return "?token=…" if account.has_webhook_token else ""
+
+
+def _webhooks_told(account: ProviderAccount) -> str:
+    told = "Enter these at the provider."
+    if account.has_webhook_token:
+        told += " Write the webhook token in place of the … (leave out ?token=… where the provider signs with it)."
+    return told
 
 
 @admin.display(description="health", ordering="health__state")
@@ -149,6 +81,8 @@ def _test(_request: HttpRequest, account: ProviderAccount) -> str:
     checked = checking.check(account)
     if checked.is_fine is False:
         raise ApplicationError(checked.told)
+    if checked.is_fine is None:
+        raise Undecided(f"{account}: {checked.told}.")
     return f"{account}: {checked.told}."
 
 
@@ -160,11 +94,13 @@ def _mark_well(request: HttpRequest, account: ProviderAccount) -> str:
     return f"{account} is taken for well; the breaker watches it as before."
 
 
+def _is_ill(account: ProviderAccount) -> bool:
+    found: AccountHealth | None = getattr(account, "health", None)
+    return found is not None and found.state != AccountHealth.State.OK
+
+
 TEST = Verb("test", "Test", _test)
-MARK_WELL = Verb(
-    "well", "Mark as well", _mark_well, is_offered=lambda row: getattr(row, "health", None) is not None
-    and row.health.state != AccountHealth.State.OK,
-)  # fmt: skip
+MARK_WELL = Verb("well", "Mark as well", _mark_well, is_offered=_is_ill)
 
 
 @admin.register(ProviderAccount)
@@ -183,21 +119,23 @@ class ProviderAccountAdmin(VerbsAdmin):
         return super().get_queryset(request).select_related("health").prefetch_related("senders")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        limits = ("base_url", "segments_per_second", "concurrency", "timeout")
         provider = self._provider(request, obj)
-        main = ("name", "provider") if obj is not None else ("name",)
-        shown: list[Any] = [(None, {"fields": main})]
+        main = ("name", "provider", "base_url") if obj is not None else ("name", "base_url")
         if self._shows_tenant(request, obj):
-            shown = [(None, {"fields": ("tenant", *main)})]
+            main = ("tenant", *main)
+        shown: list[Any] = [(None, {"fields": main})]
         if provider and (obj is None or self.has_change_permission(request, obj)):
             names = tuple(credential_fields(provider, is_new=obj is None))
             what = f"{ADAPTERS[provider].title}. Written here, stored encrypted, never shown again."
             shown.append(("Credentials", {"fields": names, "description": what}))
-            if options := tuple(option_fields(provider, obj)):
-                shown.append(("Options", {"fields": options, "classes": ["collapse"]}))
-        shown.append(("Limits", {"fields": limits, "description": "Empty fields: the vendor's defaults."}))
+            groups = option_groups(provider)
+            folded = ["collapse"] if sum(len(names) for _, names, _ in groups) > _FEW_OPTIONS else []
+            shown += [
+                (title, {"fields": names, "description": told, "classes": folded}) for title, names, told in groups
+            ]
+        shown.append(("Limits", {"fields": ("segments_per_second", "concurrency", "timeout")}))
         if obj is not None:
-            told = {"fields": (_status_url, _inbound_url), "description": "Enter these at the provider."}
+            told = {"fields": (_status_url, _inbound_url), "description": _webhooks_told(obj)}
             shown += [("Webhooks", told), ("State", {"fields": (pause_state, _health, "created_at")})]
         return shown
 

@@ -1,8 +1,10 @@
 """Our accounts at providers and the senders we text from."""
 
+import re
 import secrets
 from dataclasses import fields
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import structlog
 from django.contrib.postgres.fields import ArrayField
@@ -13,14 +15,19 @@ from django.utils import timezone
 
 from providers import adapters
 from providers.adapters.base import Adapter
-from smsplatform.common import crypto, mailbox
+from smsplatform.common import crypto, mailbox, phone
 from smsplatform.common.models import TenantQuerySet, TenantScoped
 from smsplatform.tenancy.models import Brand, Tenant
 
 log = structlog.get_logger("account")
 
-# What `ProviderAccount.adapter` raises where its settings cannot be used.
-UNUSABLE: Final = (crypto.UndecryptableSecret, adapters.UnknownProvider, TypeError, ValueError)
+# Why an account's adapter cannot be made: an unreadable secret, no such adapter, other credentials or options than it has.
+UNUSABLE: Final = (crypto.UndecryptableSecret, LookupError, TypeError, ValueError)
+
+# A telephone number, a short code, a name of up to 11 signs, a vendor's id of a pool of numbers, or an e-mail address.
+_ADDRESS: Final = re.compile(
+    r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _.-]{1,11}|[A-Za-z0-9-]{20,40}|[^@\s]+@[^@\s]+\.[^@\s]+"
+).fullmatch
 
 
 def account_key() -> str:
@@ -69,7 +76,7 @@ class ProviderAccount(TenantScoped):
         self.secret = crypto.encrypt(values, tenant_id=self.tenant_id)
 
     def adapter(self) -> Adapter:
-        """Return this account's dialect, credentials inside."""
+        """Return this account's dialect, credentials inside; raises one of UNUSABLE."""
         kind = adapters.get(self.provider)
         values = crypto.decrypt(self.secret, tenant_id=self.tenant_id)
         return kind(kind.Credentials(**values), self.base_url, kind.Options(**self.options))
@@ -82,8 +89,17 @@ class ProviderAccount(TenantScoped):
             log.error("account.unusable", account=self.pk, provider=self.provider, error=type(error).__name__)  # noqa: TRY400 - the traceback would show options
             return None
 
+    @property
+    def has_webhook_token(self) -> bool:
+        """Return whether the addresses that the vendor calls end with a token, as it signs nothing."""
+        kind = adapters.ADAPTERS.get(self.provider)
+        return kind is not None and any(each.name == "webhook_token" for each in fields(kind.Credentials))
+
     def check_options(self) -> None:
-        """Raise ValidationError unless the adapter takes this account's options and address."""
+        """Raise ValidationError unless the adapter takes this account's options and address.
+
+        A flaw of an option begins with its name.
+        """
         kind = adapters.get(self.provider)
         names = {each.name for each in fields(kind.Options)}
         unknown = sorted(set(self.options) - names)
@@ -91,9 +107,13 @@ class ProviderAccount(TenantScoped):
             known = f"it has {', '.join(sorted(names))}" if names else "it has none"
             raise ValidationError({"options": f"{self.provider} has no option {unknown[0]}; {known}"})
         try:
-            self.adapter()
+            address = self.adapter().base_url
         except ValueError as error:
-            raise ValidationError({"options": str(error)}) from None
+            name, _, problem = str(error).partition(": ")
+            raise ValidationError({"base_url": problem} if name == "base_url" else {"options": str(error)}) from None
+        if (urlsplit(address).hostname or "").endswith(".invalid"):
+            remedy = "enter where its API is" + (", or the option that is part of it" if names else "")
+            raise ValidationError({"base_url": f"is missing: {self.provider} has no usual one; {remedy}"})
 
 
 class AccountHealth(models.Model):
@@ -210,10 +230,27 @@ class Sender(TenantScoped):
         return self.address
 
     def clean(self) -> None:
-        """Spell the address as it will be stored; a registration is for the texts of its own brand."""
-        self.address = mailbox.spelled(self.address)
-        if self.registration is not None and self.registration.brand_id != self.brand_id:
-            raise ValidationError({"registration": "This registration is another brand's."})
+        """Refuse what could never send, or whose replies would find no brand; spell the address as it will be stored."""
+        self.address = mailbox.spelled(self.address.strip())
+        if not _ADDRESS(self.address):
+            raise ValidationError(
+                {
+                    "address": f"{self.address!r} is no sender; write a number like +18885550123, a short code like 12345,"
+                    " a name of up to 11 letters, an id, or an e-mail address"
+                }
+            )
+        try:
+            self.countries = phone.countries(self.countries)
+        except ValueError as error:
+            raise ValidationError({"countries": str(error)}) from None
+        if self.brand_id and self.registration is not None and self.registration.brand_id != self.brand_id:
+            raise ValidationError(
+                {"registration": f"{self.registration.name} is the registration of another brand; each has its own"}
+            )
+        kind = adapters.ADAPTERS.get(self.account.provider) if self.account_id else None
+        if kind is not None and (kind.channel == "email") != ("@" in self.address):
+            wanted = "an e-mail address" if kind.channel == "email" else "a number, short code, name or id"
+            raise ValidationError({"address": f"{kind.title} cannot send from {self.address}; give {wanted}"})
 
     def save(self, **options: Any) -> None:
         """Save it; an e-mail address in its one spelling, as it is looked up by what people answer to."""
@@ -233,3 +270,12 @@ class Pin(TenantScoped):
 
     def __str__(self) -> str:
         return f"{self.brand} through {self.account}"
+
+    def clean(self) -> None:
+        """Refuse an account through which the brand can send nothing."""
+        if not self.brand_id or not self.account_id:
+            return
+        if not Sender.objects.filter(brand=self.brand_id, account=self.account_id, is_active=True).exists():
+            raise ValidationError(
+                {"account": f"{self.brand.slug} has no active sender at {self.account.name}; add one first"}
+            )

@@ -15,11 +15,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+import structlog
 from django.db.models import Q
 
 from providers.adapters.base import Adapter, Limits
 from providers.models import AccountHealth, Pin, Registration, Sender
 from smsplatform.common import phone
+
+log = structlog.get_logger("routing")
 
 _SPREAD: Final = 2.0**64
 _LONGEST_REASON: Final = 120

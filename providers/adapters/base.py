@@ -172,7 +172,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the pieces in which a long message comes in. `whole` is equal for all of them."""
+    """One of the pieces in which a long message comes in, counted from 1. `whole` is equal for all of them."""
 
     whole: str
     number: int
@@ -284,6 +284,8 @@ class Adapter:
     Options: ClassVar[type[Any]] = NoOptions
     # Segments per second of a sender of each kind, as the vendor states them for a new account.
     sender_rates: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    # For forms, where there are many options: titles, by the option that each begins with.
+    option_groups: ClassVar[Mapping[str, str]] = MappingProxyType({})
     # "sms" or "email": what the platform may use it for. One never stands in for the other.
     channel: ClassVar[str] = "sms"
 

@@ -78,6 +78,14 @@ class TemplateAdapter(Adapter):
 
     Credentials: ClassVar[type[Any]] = TemplateCredentials
     Options: ClassVar[type[Any]] = TemplateOptions
+    option_groups: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "method": "the request",
+            "reply_type": "the answer",
+            "events_field": "webhooks",
+            "look_up_path": "questions",
+        }
+    )
 
     credentials: TemplateCredentials
     options: TemplateOptions

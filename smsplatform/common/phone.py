@@ -7,7 +7,7 @@ American numbers, nearly all there are, take a short cut through the same patter
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -138,6 +138,17 @@ def country(number: str) -> str:
         return ""
     main: str = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
     return phonenumbers.region_code_for_number(parsed) or main
+
+
+def countries(words: Iterable[str]) -> list[str]:
+    """Return two-letter codes, sorted, in capitals; raises ValueError naming those of which there are no numbers."""
+    found = sorted({word.strip().upper() for word in words})
+    unknown = [word for word in found if word not in phonenumbers.SUPPORTED_REGIONS]
+    if unknown:
+        raise ValueError(
+            f"{', '.join(word or 'nothing' for word in unknown)} is no country; write two letters, like US"
+        )
+    return found
 
 
 def masked(raw: str) -> str:

@@ -41,6 +41,10 @@ class Verb:
     inputs: Callable[[HttpRequest, Any], str] = lambda _request, _row: ""
 
 
+class Undecided(Exception):
+    """It was done, and nothing came out of it: shown as a warning."""
+
+
 class VerbsAdmin(TenantScopedAdmin):
     """A ModelAdmin with verbs."""
 
@@ -86,6 +90,8 @@ class VerbsAdmin(TenantScopedAdmin):
             return messages.WARNING, f"{row}: nothing to {verb.label.lower()}."
         try:
             return messages.SUCCESS, verb.do(request, row)
+        except Undecided as doubt:
+            return messages.WARNING, str(doubt)
         except ApplicationError as error:
             return messages.ERROR, f"{row}: {error}"
 

@@ -30,6 +30,7 @@ ALSO_NAMED = {
     },
     "smtp": {
         "providers/models.py": "the scheme of an address",
+        "providers/migrations/": "as in the models",
         "providers/mail.py": "the transport",
     },
 }

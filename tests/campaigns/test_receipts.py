@@ -72,6 +72,8 @@ def test_a_part_that_was_lost_is_not_made_good_by_the_other(acme):
 
 
 def test_until_the_answer_is_there_it_has_as_many_parts_as_we_count(acme):
-    Attempt.objects.update(answered_at=None, parts=1, horizon_at=database.now() + timedelta(minutes=1))
+    Attempt.objects.update(
+        answered_at=None, proof="", outcome=Attempt.OPEN, parts=1, horizon_at=database.now() + timedelta(minutes=1)
+    )
     assert [report(acme, 0), report(acme, 1)] == [State.ACCEPTED, State.DELIVERED]
     assert audits.everything().is_clean

@@ -352,7 +352,15 @@ def test_never_calls_a_run_finished_while_rows_are_open(acme):
 def test_reads_its_own_references_and_no_others():
     dispatch_id = uuid.UUID(int=(7 << 64) | 9)
     assert sending.read_reference(sending.reference(dispatch_id, 3)) == (dispatch_id, 3)
-    for text in ("", "x" * 40, "0" * 39, "0" * 41, f"{dispatch_id.hex}0000000g"):
+    for text in (
+        "",
+        "x" * 40,
+        "f" * 40,
+        "0" * 39,
+        "0" * 41,
+        f"{dispatch_id.hex}0000000g",
+        f"{dispatch_id.hex}-0000001",
+    ):
         assert sending.read_reference(text) is None
 
 

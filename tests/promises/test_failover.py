@@ -303,7 +303,7 @@ def test_the_registration_of_another_brand_is_refused_and_not_used(acme, spare, 
     other = Brand.objects.create(tenant=acme.tenant, name="Other", slug="other", zone="UTC", **world.ALL_DAY)
     registration = Registration.objects.create(tenant=acme.tenant, brand=other, name="C123", status="approved")
     acme.sender.registration = registration
-    with pytest.raises(ValidationError, match="another brand's"):
+    with pytest.raises(ValidationError, match="another brand"):
         acme.sender.full_clean()
     acme.sender.save()
     acme.recipients(1)

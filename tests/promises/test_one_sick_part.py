@@ -6,7 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.db import transaction
 
-from campaigns import launch, receipts, recovery, scheduling, sending, tasks
+from campaigns import launch, receipts, reconciling, recovery, scheduling, sending, tasks, webhooks
 from campaigns.models import Attempt, Batch, Dispatch, RawEvent
 from campaigns.states import OPEN, State
 from providers import delivery
@@ -381,10 +381,85 @@ def test_events_of_an_account_that_cannot_be_used_wait_and_hold_up_no_others(acm
     assert receipts.apply_events() == 2
     assert world.states(run) == {State.DELIVERED: 1, State.ACCEPTED: 1}
     strange.refresh_from_db()
-    assert (strange.applied_at, strange.flaw) == (None, "its provider account cannot be used")
+    assert strange.applied_at is None
+    assert strange.flaw.startswith("its provider account cannot be used")
     unusable.set_credentials({"token": "mended", "webhook_secret": "secret"})
     unusable.options = {}
     unusable.save()
     RawEvent.objects.update(retry_at=None)
     receipts.apply_events()
     assert world.states(run) == {State.DELIVERED: 2}
+
+
+def unreadable(acme):
+    """Its key was dropped from CREDENTIAL_KEYS."""
+    good = acme.account.secret
+    ProviderAccount.objects.filter(pk=acme.account.pk).update(secret="garbage")
+    return good
+
+
+def test_reports_of_an_account_that_cannot_be_read_wait_and_hold_up_no_others(acme, simulator):
+    simulator.script("token-small", receipts=None)
+    small = world.make("small", base_url=simulator.url)
+    for each in (acme, small):
+        each.recipients(1)
+    runs = [each.run() for each in (acme, small)]
+    world.work()
+    for each, run in zip((acme, small), runs, strict=True):
+        assert hooks.call(each, hooks.report(Dispatch.objects.of_run(run.pk).get().pk)) == 204
+    good = unreadable(acme)
+    receipts.apply_events()
+    assert [world.states(run) for run in runs] == [{State.ACCEPTED: 1}, {State.DELIVERED: 1}]
+    [waiting] = RawEvent.objects.filter(applied_at=None)
+    assert waiting.flaw.startswith("its provider account cannot be used: the stored secret")
+    ProviderAccount.objects.filter(pk=acme.account.pk).update(secret=good)
+    RawEvent.objects.update(retry_at=None)
+    receipts.apply_events()
+    assert world.states(runs[0]) == {State.DELIVERED: 1}
+    assert RawEvent.objects.exclude(flaw="").count() == 0
+
+
+def test_a_brand_goes_on_through_its_other_account(acme, simulator):
+    simulator.script("token-second", receipts=None)
+    second = ProviderAccount(tenant=acme.tenant, name="second", provider="simulator", base_url=simulator.url)
+    second.set_credentials({"token": "token-second", "webhook_secret": "secret"})
+    second.save()
+    Sender.objects.create(tenant=acme.tenant, brand=acme.brand, account=second, address="+18885550333", position=1)
+    unreadable(acme)
+    acme.recipients(2)
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 2}
+    sound.check()
+
+
+def test_webhooks_of_an_account_that_cannot_be_read_are_to_be_repeated(acme, monkeypatch):
+    monkeypatch.setattr(webhooks, "_remembered", {})
+    good = unreadable(acme)
+    assert hooks.call(acme, hooks.report(database.key(1, 1))) == 503
+    assert not RawEvent.objects.exists()
+    ProviderAccount.objects.filter(pk=acme.account.pk).update(secret=good)
+    assert hooks.call(acme, hooks.report(database.key(1, 1))) == 204
+
+
+def test_questions_about_an_account_that_cannot_be_read_hold_up_no_others(acme, simulator, settings):
+    small = world.make("small", base_url=simulator.url)
+    for each, token in ((acme, TOKEN), (small, "token-small")):
+        simulator.script(token, receipts=None, faults=[{"fault": "accept_then_drop"}])
+        each.recipients(1)
+    runs = [each.run() for each in (acme, small)]
+    world.work()
+    unreadable(acme)
+    assert reconciling.ask_providers(database.now() + timedelta(minutes=2)) == 1
+    assert [world.states(run) for run in runs] == [{State.UNKNOWN: 1}, {State.ACCEPTED: 1}]
+
+
+def test_a_report_with_somebody_elses_reference_holds_up_no_others(acme):
+    """Another system may use the same account, and forty hexadecimal digits are also a SHA-1."""
+    acme.recipients(1)
+    run = acme.run()
+    world.work()
+    hooks.call(acme, {"id": "m1", "type": "report", "status": "sent", "reference": "f" * 40})
+    hooks.call(acme, hooks.report(Dispatch.objects.get().pk))
+    assert receipts.apply_events() == 2
+    assert world.states(run) == {State.DELIVERED: 1}

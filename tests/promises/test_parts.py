@@ -41,7 +41,7 @@ def test_a_text_is_delivered_when_all_of_its_parts_are(acme, reports, state):
             for _ in together
         ]
         told = [
-            receipts._Report(raw, 0, Receipt(part, status, part=part), (dispatch.pk, 1))
+            receipts.Report(raw, 0, Receipt(part, status, part=part), (dispatch.pk, 1))
             for raw, (part, status) in zip(raws, together, strict=True)
         ]
         receipts._keep(told)

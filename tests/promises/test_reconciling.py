@@ -157,7 +157,7 @@ def test_one_whose_answer_was_lost_and_whose_report_came_is_known_by_its_name(li
     [taken] = simulator.ask("GET", "/_control/ledger/messages")["messages"]
     raw = RawEvent.objects.create(tenant=listing.tenant, account=listing.account, method="POST", url="/", body=b"")
     flight = (Dispatch.objects.of_run(other.pk).get().pk, 1)
-    report = receipts._Report(raw, 0, Receipt("r1", ReceiptStatus.SENT, provider_id=taken["id"]), flight)
+    report = receipts.Report(raw, 0, Receipt("r1", ReceiptStatus.SENT, provider_id=taken["id"]), flight)
     with transaction.atomic():
         receipts._prove([report], database.now())
     assert world.states(other) == {State.ACCEPTED: 1}

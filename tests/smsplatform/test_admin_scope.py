@@ -85,7 +85,7 @@ class TestTheTenantOfARow:
 
 class TestWhatARowPointsTo:
     def data(self, brand, account):
-        return {"brand": brand.pk, "account": account.pk, "address": "+18885559999", "position": "0"}
+        return {"brand": brand.pk, "account": account.pk, "address": "+18885559999", "position": "0", "weight": "1"}
 
     def test_is_of_the_same_tenant_for_members(self, client, person, acme, zebra):
         join(person, acme.tenant, Role.MANAGER)
@@ -123,7 +123,7 @@ class TestInlines:
     def test_add_rows_of_the_same_tenant(self, client, person, acme):
         join(person, acme.tenant, Role.MANAGER)
         data = self.data(
-            acme.account, brand=acme.brand.pk, address="+18885559999", position="1", account=acme.account.pk
+            acme.account, brand=acme.brand.pk, address="+18885559999", position="1", weight="1", account=acme.account.pk
         )
         assert client.post(address("providers_provideraccount_change", acme.account.pk), data).status_code == 302
         assert Sender.objects.get(address="+18885559999").tenant == acme.tenant
@@ -132,7 +132,7 @@ class TestInlines:
     def test_take_no_foreign_row(self, client, person, acme, zebra, initial):
         join(person, acme.tenant, Role.OWNER)
         data = self.data(
-            acme.account, id=zebra.sender.pk, brand=acme.brand.pk, address="+18885559999", position="1",
+            acme.account, id=zebra.sender.pk, brand=acme.brand.pk, address="+18885559999", position="1", weight="1",
             account=acme.account.pk, initial=initial,
         )  # fmt: skip
         client.post(address("providers_provideraccount_change", acme.account.pk), data)
@@ -143,7 +143,7 @@ class TestInlines:
     def test_delete_no_foreign_row(self, client, person, acme, zebra):
         join(person, acme.tenant, Role.OWNER)
         data = self.data(
-            acme.account, id=zebra.sender.pk, brand=acme.brand.pk, address="+1888", position="1", DELETE="on",
+            acme.account, id=zebra.sender.pk, brand=acme.brand.pk, address="+1888", position="1", weight="1", DELETE="on",
             account=acme.account.pk, initial="1",
         )  # fmt: skip
         client.post(address("providers_provideraccount_change", acme.account.pk), data)
@@ -152,7 +152,12 @@ class TestInlines:
     def test_offer_no_foreign_choice(self, client, person, acme, zebra):
         join(person, acme.tenant, Role.MANAGER)
         data = self.data(
-            acme.account, brand=zebra.brand.pk, address="+18885559999", position="1", account=acme.account.pk
+            acme.account,
+            brand=zebra.brand.pk,
+            address="+18885559999",
+            position="1",
+            weight="1",
+            account=acme.account.pk,
         )
         response = client.post(address("providers_provideraccount_change", acme.account.pk), data)
         assert "brand" in response.context["inline_admin_formsets"][0].formset.errors[0]

@@ -1,22 +1,24 @@
 """`manage.py renormalise`: read stored webhook requests again with today's adapters, after one was mended.
 
 The raw requests are the facts; receipts are what an adapter made of them. Where it makes something else of one now, its
-receipts are replaced and applied again. Proof never weakens: what is delivered stays so.
+receipts are replaced and applied again. Proof never weakens: what is delivered stays so. Messages from people are not
+read again: what was asked for when they came was done then.
 """
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from django.db import transaction
 
-from campaigns import webhooks
-from campaigns.models import RawEvent, Receipt
+from campaigns import arrivals, receipts, webhooks
+from campaigns.models import RawEvent, Receipt, SeenEvent
 from providers import adapters
 from providers.adapters import UnknownProvider
-from providers.adapters.base import Adapter, MalformedEvent
+from providers.adapters.base import Adapter, Event, MalformedEvent
 from providers.adapters.base import Receipt as Report
-from providers.models import ProviderAccount
+from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common import database
 from smsplatform.common.console import Answer, OperatorCommand
 from smsplatform.common.errors import InvalidInput
@@ -47,53 +49,94 @@ class Command(OperatorCommand):
         if options["days"] < 1:
             raise InvalidInput("give a number of days, at least 1", field="days")
         since = database.now() - timedelta(days=options["days"])
-        accounts = {each.pk: each.adapter() for each in ProviderAccount.objects.filter(provider=options["provider"])}
+        accounts, unusable = _accounts(options["provider"])
         looked = changed = 0
-        last = options["after"]
-        while events := self._read(accounts, since, last, is_dry=options["dry_run"]):
+        last, is_dry = options["after"], options["dry_run"]
+        while events := _read_again(accounts, since, last, actor=options["actor"], is_dry=is_dry):
             looked += len(events)
             changed += sum(is_changed for _, is_changed in events)
             last = events[-1][0]
             self.tell(f"{looked:,} events read, {changed:,} mean something else now; the last was {last}")
-        if changed and not options["dry_run"]:
-            audit.record(actor=options["actor"], verb="events.renormalised", target=options["provider"], events=changed)
-        what = "would be applied again" if options["dry_run"] else "are applied again within seconds"
+        what = "would be applied again" if is_dry else "are applied again within seconds"
         return Answer(
-            {"events": looked, "changed": changed, "last": last, "dry_run": options["dry_run"]},
+            {"events": looked, "changed": changed, "last": last, "dry_run": is_dry},
             [f"{looked:,} events read; {changed:,} mean something else now and {what}"],
+            problem=f"passed over: {'; '.join(unusable)}; `manage.py doctor` says what to do" if unusable else "",
         )
 
-    @staticmethod
-    def _read(accounts: dict[int, Adapter], since: datetime, last: int, *, is_dry: bool) -> list[tuple[int, bool]]:
-        """Return the next events and whether each means something else now; these are made news again."""
-        with transaction.atomic():
-            events = list(
-                RawEvent.objects.filter(pk__gt=last, account_id__in=accounts, received_at__gte=since)
-                .exclude(applied_at=None)
-                .order_by("pk")
-                .select_for_update()[:_AT_ONCE]
-            )
-            stored: dict[int, set[tuple[Any, ...]]] = {event.pk: set() for event in events}
-            for raw_id, *values in Receipt.objects.filter(raw__in=events).values_list(
-                "raw_id", "place", "status", "code", "detail", "provider_id", "part"
-            ):
-                stored[raw_id].add(tuple(values))
-            read = [(event, _receipts(accounts[event.account_id], event)) for event in events]
-            other = [event.pk for event, found in read if found is not None and found != stored[event.pk]]
-            if other and not is_dry:
-                Receipt.objects.filter(raw__in=other).delete()
-                RawEvent.objects.filter(pk__in=other).update(applied_at=None, retry_at=None, flaw="")
-        return [(event.pk, event.pk in set(other)) for event in events]
+
+def _accounts(provider: str) -> tuple[dict[int, Adapter], list[str]]:
+    """Return the provider's accounts, and why some cannot be read for."""
+    found, unusable = {}, []
+    for account in ProviderAccount.objects.filter(provider=provider).order_by("pk"):
+        try:
+            found[account.pk] = account.adapter()
+        except UNUSABLE as error:
+            unusable.append(f"{account}: {error}")
+    return found, unusable
 
 
-def _receipts(adapter: Adapter, raw: RawEvent) -> set[tuple[Any, ...]] | None:
-    """Return the receipts of an event as they would be stored; None where it cannot be read."""
+@transaction.atomic
+def _read_again(
+    accounts: dict[int, Adapter], since: datetime, last: int, *, actor: str, is_dry: bool
+) -> list[tuple[int, bool]]:
+    """Return the next events and whether each means something else now; these are made news again."""
+    events = list(
+        RawEvent.objects.filter(pk__gt=last, account_id__in=list(accounts), received_at__gte=since)
+        .exclude(applied_at=None)
+        .order_by("pk")
+        .select_for_update()[:_AT_ONCE]
+    )
+    missed = _missed(events, accounts)
+    for event in events:
+        event.news = [*event.news, *(place for place, _ in missed.get(event.pk, ()))]
+    stored: dict[int, set[tuple[Any, ...]]] = {event.pk: set() for event in events}
+    for raw_id, *values in Receipt.objects.filter(raw__in=events).values_list("raw_id", *receipts.COLUMNS):
+        stored[raw_id].add(tuple(values))
+    reading = receipts.read(events)
+    found: dict[int, set[tuple[Any, ...]]] = {event.pk: set() for event in events}
+    for report in reading.fitting:
+        found[report.raw.pk].add(receipts.as_stored(report))
+    # What cannot be read, or fits no message, stays what it was taken for.
+    other = {pk for pk in found if pk not in reading.flaws and pk not in reading.parked and found[pk] != stored[pk]}
+    if other and not is_dry:
+        _apply_again([event for event in events if event.pk in other], missed)
+        audit.record(actor=actor, verb="events.renormalised", target=f"{len(other)} events", last=events[-1].pk)
+    return [(event.pk, event.pk in other) for event in events]
+
+
+def _missed(events: Sequence[RawEvent], accounts: dict[int, Adapter]) -> dict[int, list[tuple[int, str]]]:
+    """Return the places and keys of reports that nobody saw in these events when they came."""
+    unseen: dict[tuple[int, str], tuple[RawEvent, int]] = {}
+    for raw in events:
+        for place, event in enumerate(_parsed(accounts[raw.account_id], raw)):
+            if isinstance(event, Report) and place not in raw.news:
+                unseen.setdefault((raw.account_id, arrivals.key_of(event)), (raw, place))
+    keys = SeenEvent.objects.filter(account_id__in=accounts, key__in=[key for _, key in unseen])
+    for known in keys.values_list("account_id", "key"):
+        unseen.pop(known, None)
+    missed: dict[int, list[tuple[int, str]]] = {}
+    for (_, key), (raw, place) in unseen.items():
+        missed.setdefault(raw.pk, []).append((place, key))
+    return missed
+
+
+def _parsed(adapter: Adapter, raw: RawEvent) -> Sequence[Event]:
     try:
-        events = adapter.parse(webhooks.as_call(raw))
+        return adapter.parse(webhooks.as_call(raw))
     except MalformedEvent:
-        return None
-    return {
-        (place, str(each.status), each.code[:60], each.detail[:200], each.provider_id[:80], each.part[:80])
-        for place, each in enumerate(events)
-        if isinstance(each, Report) and place in raw.news
-    }
+        return ()
+
+
+def _apply_again(events: Sequence[RawEvent], missed: dict[int, list[tuple[int, str]]]) -> None:
+    Receipt.objects.filter(raw__in=events).delete()
+    for event in events:
+        SeenEvent.objects.bulk_create(
+            [
+                SeenEvent(account_id=event.account_id, tenant_id=event.tenant_id, key=key)
+                for _, key in missed.get(event.pk, ())
+            ],
+            ignore_conflicts=True,
+        )
+        event.applied_at, event.retry_at, event.flaw = None, None, ""
+    RawEvent.objects.bulk_update(events, ["news", "applied_at", "retry_at", "flaw"])

@@ -1,22 +1,17 @@
 """`manage.py add_sender`: a number or id that a brand texts from, at one of its tenant's accounts."""
 
-import re
 from argparse import ArgumentParser
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from providers.models import ProviderAccount, Registration, Sender
-from smsplatform.common import mailbox
+from smsplatform.common import mailbox, phone
 from smsplatform.common.console import Answer, OperatorCommand, made, make_once
 from smsplatform.common.errors import Conflict, InvalidInput
 from smsplatform.tenancy import access, audit
 from smsplatform.tenancy.models import Brand
-
-# A telephone number, a short code, a name of up to 11 signs, a vendor's id of a pool of numbers, or an e-mail address.
-_ADDRESS: Final = re.compile(
-    r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _.-]{1,11}|[A-Za-z0-9-]{20,40}|[^@\s]+@[^@\s]+\.[^@\s]+"
-).fullmatch
 
 
 class Command(OperatorCommand):
@@ -54,11 +49,6 @@ class Command(OperatorCommand):
         brand = access.access_brand(tenant, options["brand"])
         account = access.access(ProviderAccount, tenant, name=options["account"])
         address = mailbox.spelled(options["address"].strip())
-        if not _ADDRESS(address):
-            raise InvalidInput(
-                f"{address!r} is no sender; write a number like +18885550123, a short code like 12345, or an id",
-                field="address",
-            )
         used = (
             Sender.objects.filter(account=account, address=address).exclude(brand=brand).select_related("brand").first()
         )
@@ -77,10 +67,8 @@ class Command(OperatorCommand):
                     "segments_per_second": options["rate"],
                     "kind": options["kind"],
                     "weight": options["weight"],
-                    "countries": sorted({country.upper() for country in options["country"]})
-                    if options["country"]
-                    else None,
-                    "registration": _registration(brand, options["registration"]),
+                    "countries": _countries(options["country"]),
+                    "registration": _registration(brand, options["registration"], options["actor"]),
                 },
             )
             if is_new:
@@ -92,7 +80,7 @@ class Command(OperatorCommand):
                     brand=brand.slug,
                     account=account.name,
                 )
-        data = {
+        data: dict[str, Any] = {
             "tenant": tenant.slug,
             "brand": brand.slug,
             "account": account.name,
@@ -100,13 +88,36 @@ class Command(OperatorCommand):
             "position": sender.position,
             "made": is_new,
         }
-        return Answer(data, [made("sender", address, is_new=is_new)])
+        registration = sender.registration
+        if registration is not None:
+            data |= {"registration": registration.name, "registration_status": registration.status}
+        lines = [made("sender", address, is_new=is_new)]
+        if registration is not None and registration.status != Registration.Status.APPROVED:
+            lines.append(
+                f"  {registration} must be approved (admin, Registrations) before anything goes out through it."
+            )
+        return Answer(data, lines)
 
 
-def _registration(brand: Brand, name: str | None) -> Registration | None:
-    if not name:
+def _countries(given: list[str] | None) -> list[str] | None:
+    try:
+        return phone.countries(given) if given else None
+    except ValueError as error:
+        raise InvalidInput(str(error), field="countries") from None
+
+
+def _registration(brand: Brand, name: str | None, actor: str) -> Registration | None:
+    if name is None:
         return None
-    found, _ = Registration.objects.get_or_create(tenant_id=brand.tenant_id, name=name, defaults={"brand": brand})
-    if found.brand_id != brand.pk:
-        raise Conflict(f"{name} is the registration of another brand; each brand has its own", field="registration")
+    found = Registration.objects.filter(tenant_id=brand.tenant_id, name=name.strip()).first()
+    if found is None:
+        found = Registration(tenant_id=brand.tenant_id, brand=brand, name=name.strip())
+        try:
+            found.full_clean()
+        except ValidationError as error:
+            raise InvalidInput(f"{name.strip()!r}: {error.messages[0]}", field="registration") from None
+        found.save()
+        audit.record(
+            actor=actor, verb="registration.added", target=found.name, tenant=brand.tenant_id, brand=brand.slug
+        )
     return found

@@ -115,6 +115,8 @@ class Command(OperatorCommand):
             f"  delivery reports  {data['status_url']}   (sent along with every message)",
             f"  replies           {data['inbound_url']}   (enter this at the provider, for each number)",
         ]
+        if account.has_webhook_token:
+            lines.append("  End both with ?token= and the credential webhook_token, unless the provider signs with it.")
         if (urlsplit(settings.PUBLIC_URL).hostname or "") in ("127.0.0.1", "localhost", "::1"):
             lines.append("  PUBLIC_URL is this machine: only a provider that runs here can reach these addresses.")
         return Answer(data, lines)
@@ -155,12 +157,22 @@ def _options(given: Sequence[str]) -> dict[str, str]:
         if key in found:
             raise InvalidInput(f"{key} is given twice; give it once", field="options")
         if value.startswith("@"):
-            try:
-                value = Path(value[1:]).read_text()
-            except (OSError, UnicodeDecodeError) as error:
-                raise InvalidInput(f"{key}: the file cannot be read: {error}", field="options") from None
+            value = _content(key, Path(value[1:]))
         found[key] = value
     return found
+
+
+def _content(key: str, file: Path) -> str:
+    """Return a file's text without the end of its last line, which editors add."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{key}: {file} cannot be read: {error.strerror}; name a file", field="options") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InvalidInput(f"{key}: {file} is no text; write it as UTF-8", field="options")
+    return text.removesuffix("\n")
 
 
 def _pair(text: str, field: str, form: str) -> tuple[str, str]:

@@ -5,17 +5,24 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 
-from providers.models import Pin, ProviderAccount, Sender
+from providers.models import Pin, ProviderAccount
+from smsplatform.common import database
 from smsplatform.common.console import Answer, OperatorCommand
 from smsplatform.common.errors import InvalidInput
 from smsplatform.tenancy import access, audit
+from smsplatform.tenancy.models import Brand
 
 
 class Command(OperatorCommand):
     """Takes effect with each worker's next turn. Messages wait while the pinned account cannot take them."""
 
     help = "Pin a brand to one provider account, or release it."
-    option_names: ClassVar = {"provideraccount": "ACCOUNT", "brand": "BRAND", "reason": "--reason"}
+    option_names: ClassVar = {
+        "provideraccount": "ACCOUNT",
+        "account": "ACCOUNT",
+        "brand": "BRAND",
+        "reason": "--reason",
+    }
 
     def declare(self, parser: ArgumentParser) -> None:
         """Declare the options."""
@@ -28,30 +35,47 @@ class Command(OperatorCommand):
         """Pin or release."""
         tenant = access.access_tenant(options["tenant"])
         brand = access.access_brand(tenant, options["brand"])
+        reason = options["reason"].strip()
         if not options["account"]:
-            with transaction.atomic():
-                released, _ = Pin.objects.filter(brand=brand).delete()
-                if released:
-                    audit.record(actor=options["actor"], verb="brand.unpinned", target=brand.slug, tenant=tenant)
-            told = f"{brand.slug} is released: its routes hold again" if released else f"{brand.slug} was not pinned"
-            return Answer({"brand": brand.slug, "account": None, "changed": bool(released)}, [told])
+            if reason:
+                raise InvalidInput(
+                    "is for a pin; name the account, or leave it out to release the brand", field="reason"
+                )
+            return _release(brand, options["actor"])
         account = access.access(ProviderAccount, tenant, name=options["account"])
-        if not options["reason"].strip():
-            raise InvalidInput("say why; somebody will wonder", field="reason")
-        if not Sender.objects.filter(brand=brand, account=account, is_active=True).exists():
-            raise InvalidInput(
-                f"{brand.slug} has no sender at {account.name}; add one with add_sender first", field="provideraccount"
-            )
-        with transaction.atomic():
-            Pin.objects.update_or_create(
-                brand=brand, defaults={"tenant": tenant, "account": account, "reason": options["reason"][:120]}
-            )
-            audit.record(
-                actor=options["actor"], verb="brand.pinned", target=brand.slug, tenant=tenant, account=account.name
-            )
-        return Answer(
-            {"brand": brand.slug, "account": account.name, "changed": True},
-            [
-                f"{brand.slug} goes through {account.name} only, until `pin_account {tenant.slug} {brand.slug}` releases it"
-            ],
+        if not reason:
+            raise InvalidInput("is missing; say why, somebody will wonder", field="reason")
+        return _pin(brand, account, reason, options["actor"])
+
+
+@transaction.atomic
+def _pin(brand: Brand, account: ProviderAccount, reason: str, actor: str) -> Answer:
+    pin = Pin.objects.select_for_update().filter(brand=brand).first() or Pin(brand=brand, tenant_id=brand.tenant_id)
+    is_new = (pin.account_id, pin.reason) != (account.pk, reason)
+    if is_new:
+        if pin.account_id != account.pk:
+            pin.pinned_at = database.now()
+        pin.account, pin.reason = account, reason
+        pin.full_clean()
+        pin.save()
+        audit.record(
+            actor=actor,
+            verb="brand.pinned",
+            target=brand.slug,
+            tenant=brand.tenant_id,
+            account=account.name,
+            reason=reason,
         )
+    until = f"until `pin_account {brand.tenant.slug} {brand.slug}` releases it"
+    told = f"{brand.slug} goes through {account.name} only, {until}"
+    lines = [told if is_new else f"{told}; that was so already: nothing to do"]
+    return Answer({"brand": brand.slug, "account": account.name, "changed": is_new}, lines)
+
+
+@transaction.atomic
+def _release(brand: Brand, actor: str) -> Answer:
+    released, _ = Pin.objects.filter(brand=brand).delete()
+    if released:
+        audit.record(actor=actor, verb="brand.unpinned", target=brand.slug, tenant=brand.tenant_id)
+    told = f"{brand.slug} is released: its routes hold again" if released else f"{brand.slug} was not pinned"
+    return Answer({"brand": brand.slug, "account": None, "changed": bool(released)}, [told])

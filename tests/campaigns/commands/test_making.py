@@ -3,7 +3,7 @@
 import pytest
 
 from campaigns.models import Campaign, RecipientList, Template
-from providers.models import ProviderAccount, Sender
+from providers.models import ProviderAccount, Registration, Sender
 from smsplatform.tenancy.models import ApiKey, AuditEvent, Brand, Tenant
 from tests import world
 from tests.campaigns.commands.shell import ask, refused, run
@@ -189,6 +189,87 @@ class TestProviderAccount:
         assert "t0p" not in message
 
 
+class TestOptions:
+    """`--option`: what an account does otherwise than its vendor's defaults."""
+
+    HTTP = (
+        "create_provider_account acme --name web --provider http_template --credential webhook_token=t0p"
+        " --base-url http://127.0.0.1:9"
+    )
+    SLOOCE = (
+        "create_provider_account acme --name s --provider slooce --base-url http://sms.example"
+        " --credential partner_id=a --credential partner_password=t0p --credential webhook_token=b"
+    )
+    MAIL = "create_provider_account acme --name mail --provider smtp --credential webhook_token=t0p"
+
+    @pytest.fixture
+    def rules(self, tmp_path):
+        file = tmp_path / "refusals.txt"
+        file.write_text(
+            "status=400 field=error.code value=E1 -> rejected_permanent\n"
+            "status=429 field=error.code value=* -> rejected_retryable\n"
+        )
+        return file
+
+    def test_are_texts_or_files(self, acme, rules):
+        line = f"{self.HTTP} --option path=/sms --option id_field= --option refused_when=@{rules}"
+        line += " --option 'accepted_when=status=200 field=status value=ok'"
+        assert ask(line)["made"]
+        account = ProviderAccount.objects.get(name="web")
+        assert account.options == {
+            "path": "/sms",
+            "id_field": "",
+            "refused_when": rules.read_text().removesuffix("\n"),
+            "accepted_when": "status=200 field=status value=ok",
+        }
+        assert len(account.adapter().options.refusals) == 2
+        assert not ask(line)["made"]
+        assert not ask(self.HTTP)["made"]  # nothing said of options: they stay
+
+    def test_are_not_changed_by_other_values(self, acme):
+        run(f"{self.MAIL} --base-url smtp://127.0.0.1:1 --option login=no")
+        assert "options is {'login': 'no'}, not {'login': 'yes'}" in refused(f"{self.MAIL} --option login=yes")
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            (f"{HTTP} --option path", "--option: write it as KEY=VALUE"),
+            (f"{HTTP} --option =x", "--option: write it as KEY=VALUE"),
+            (f"{HTTP} --option path=/a --option path=/b", "--option: path is given twice; give it once"),
+            (f"{HTTP} --option paths=/a", "--option: http_template has no option paths; it has accepted_when, "),
+            (
+                f"create_provider_account acme {SIMULATOR} {TOKENS} --option x=1",
+                "--option: simulator has no option x; it has none",
+            ),
+            (f"{HTTP} --option path=nowhere", "--option: path: 'nowhere' is no path; write /send or"),
+            (f"{HTTP} --option 'refused_when=nonsense'", "--option: refused_when, line 1"),
+            (
+                f"{HTTP} --option body=@/nowhere/x",
+                "--option: body: /nowhere/x cannot be read: No such file or directory",
+            ),
+            (f"{HTTP} --option body=@/", "--option: body: / cannot be read: Is a directory; name a file"),
+            (
+                f"{MAIL} --option security=none",
+                "--option: security: 'none' is not known; set it to starttls, tls or plain",
+            ),
+            (
+                SLOOCE,
+                "--base-url: the partner's password would travel unencrypted; use https://",
+            ),
+        ],
+    )
+    def test_are_refused(self, acme, line, said):
+        message = refused(line)
+        assert said in message
+        assert "t0p" not in message
+
+    @pytest.mark.parametrize("content", [b"\xff\xfe", b"a\0b"])
+    def test_are_refused_from_what_is_no_text(self, acme, tmp_path, content):
+        file = tmp_path / "picture"
+        file.write_bytes(content)
+        assert f"--option: body: {file} is no text; write it as UTF-8" in refused(f"{self.HTTP} --option body=@{file}")
+
+
 class TestSender:
     def test_is_added_once(self, acme):
         for _ in range(2):
@@ -199,8 +280,12 @@ class TestSender:
         assert "position is 2, not 1" in refused("add_sender acme acme main +18885550199 --position 1")
 
     def test_may_be_an_address_in_any_case(self, acme):
+        run(
+            "create_provider_account acme --name mail --provider smtp --base-url smtp://127.0.0.1:25"
+            " --credential user=u --credential password=p --credential webhook_token=t"
+        )
         for address in ("News@Brand.example", "news@brand.example"):
-            run(f"add_sender acme acme main {address}")
+            run(f"add_sender acme acme mail {address}")
         assert Sender.objects.filter(address="news@brand.example").count() == 1
 
     def test_belongs_to_one_brand(self, acme):
@@ -223,10 +308,56 @@ class TestSender:
             ),
             ("acme acme main 12345 --rate 0", "--rate: Ensure this value"),
             ("acme acme main 12345 --position=-1", "--position: Ensure this value"),
+            ("acme acme main 12345 --weight 0", "--weight: Ensure this value"),
+            ("acme acme main 12345 --country XX", "--country: XX is no country; write two letters, like US"),
+            ("acme acme main 12345 --country US --country ''", "--country: nothing is no country"),
+            ("acme acme main 12345 --registration ' '", "--registration: '': This field cannot be blank"),
+            (f"acme acme main 12345 --registration {'C' * 61}", "Ensure this value has at most 60 characters"),
+            (
+                "acme acme main news@acme.example",
+                "ADDRESS: Simulator cannot send from news@acme.example; give a number",
+            ),
         ],
     )
     def test_is_refused(self, acme, line, said):
         assert said in refused(f"add_sender {line}")
+
+    def test_is_a_route_with_a_share_for_some_countries(self, acme):
+        line = "add_sender acme acme main 12345 --kind short_code --weight 3 --country ca --country US --country us"
+        for _ in range(2):
+            run(line)
+        sender = Sender.objects.get(address="12345")
+        assert (sender.kind, sender.weight, sender.countries) == ("short_code", 3, ["CA", "US"])
+        assert "countries is ['CA', 'US'], not ['CA']" in refused("add_sender acme acme main 12345 --country ca")
+
+    def test_belongs_to_a_registration_which_is_made_as_pending(self, acme):
+        line = "add_sender acme acme main 12345 --registration C123"
+        assert "C123 (pending) must be approved (admin, Registrations) before anything goes out" in run(line)
+        assert Registration.objects.get().brand == acme.brand
+        assert verbs() == [("operator", "registration.added"), ("operator", "sender.added")]
+        Registration.objects.update(status="approved")
+        assert ask(line)["registration_status"] == "approved"
+        assert "must be approved" not in run(line)
+        run("add_sender acme acme main 12346 --registration C123")
+        assert Registration.objects.count() == 1
+
+    def test_leaves_no_registration_when_it_is_refused(self, acme):
+        refused("add_sender acme acme main 12345 --registration C123 --rate 0")
+        run("add_sender acme acme main 12345")
+        assert "registration is empty, not C123" in refused("add_sender acme acme main 12345 --registration C123")
+        assert not Registration.objects.exists()
+
+    def test_does_not_share_a_registration_with_another_brand(self, acme):
+        run("create_brand acme shoes")
+        run("add_sender acme shoes main 12345 --registration C123")
+        said = refused("add_sender acme acme main 12346 --registration C123")
+        assert said == "--registration: C123 is the registration of another brand; each has its own"
+
+    def test_of_mail_is_an_address(self, acme):
+        run(f"{TestOptions.MAIL} --base-url smtp://127.0.0.1:1 --option login=no")
+        run("add_sender acme acme mail news@acme.example --kind email")
+        said = refused("add_sender acme acme mail +18885550124")
+        assert said == "ADDRESS: E-mail (SMTP) cannot send from +18885550124; give an e-mail address"
 
     def test_cannot_use_another_tenants_account(self, acme):
         world.make("rival")

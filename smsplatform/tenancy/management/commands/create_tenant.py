@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 
+from smsplatform.common import phone
 from smsplatform.common.console import Answer, OperatorCommand, made, make_once
 from smsplatform.common.errors import InvalidInput
 from smsplatform.tenancy import audit
@@ -53,12 +54,7 @@ class Command(OperatorCommand):
 def _countries(text: str | None) -> list[str] | None:
     if text is None:
         return None
-    import phonenumbers
-
-    countries = sorted({part.strip().upper() for part in text.split(",") if part.strip()})
-    unknown = [country for country in countries if country not in phonenumbers.SUPPORTED_REGIONS]
-    if unknown or not countries:
-        raise InvalidInput(
-            f"{', '.join(unknown) or 'nothing'} is no country; write two letters each, like US,CA", field="countries"
-        )
-    return countries
+    try:
+        return phone.countries([part for part in text.split(",") if part.strip()] or [""])
+    except ValueError as error:
+        raise InvalidInput(str(error), field="countries") from None
