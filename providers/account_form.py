@@ -22,7 +22,7 @@ from smsplatform.tenancy.admin_scope import TenantForm
 _CREDENTIAL: Final = "credential_"
 _OPTION: Final = "option_"
 _WIDTH: Final = 100
-_SHORT_MANUAL: Final = 400  # characters that nobody needs to fold away
+_SHORT_MANUAL: Final = 900  # characters that nobody needs to fold away
 
 
 def credential_fields(provider: str, *, is_new: bool) -> dict[str, forms.Field]:
@@ -75,17 +75,17 @@ def option_groups(provider: str) -> list[tuple[str, tuple[str, ...], SafeString]
             groups.append((f"Options: {title}" if title else "Options", []))
         groups[-1][1].append(f"{_OPTION}{each.name}")
     return [
-        (title, tuple(names), _manual(kind.Options) if place == 0 else SafeString(""))
+        (title, tuple(names), manual(kind.Options) if place == 0 else SafeString(""))
         for place, (title, names) in enumerate(groups)
     ]
 
 
-def _manual(options: type[Any]) -> SafeString:
-    """Return what the docstrings say, those of what it is made from included."""
-    classes = [each for each in options.__mro__ if dataclasses.is_dataclass(each)]
+def manual(declared: type[Any]) -> SafeString:
+    """Return what the docstrings of credentials or options say, those of what they are made from included."""
+    classes = [each for each in declared.__mro__ if dataclasses.is_dataclass(each)]
     text = "\n\n".join(inspect.cleandoc(each.__doc__ or "") for each in classes)
     if len(text) <= _SHORT_MANUAL:
-        return format_html('<pre class="text">{}</pre>', text)
+        return format_html('<p class="told">{}</p>', text)
     return format_html(
         '<details class="manual"><summary>How to write them</summary><pre class="text">{}</pre></details>', text
     )
@@ -115,6 +115,8 @@ class AccountForm(TenantForm):
             "concurrency": ("Requests at a time", "In the air at once"),
             "timeout": ("Time-out", "Seconds to wait for an answer; one that comes later leaves a message unknown"),
         }
+        if "base_url" in self.fields:
+            self.fields["base_url"].widget.attrs["class"] = "vURLField"  # Django's wider one
         for name in usual.keys() & self.fields.keys():
             label, meaning = told[name]
             is_usable = ".invalid" not in usual[name]  # a name that is nobody's (RFC 6761, 6.4)
@@ -122,8 +124,7 @@ class AccountForm(TenantForm):
             self.fields[name].help_text = f"{meaning}. " + (
                 f"Empty: {usual[name]}" if is_usable else "This provider has no usual one."
             )
-        if "base_url" in self.fields:
-            self.fields["base_url"].widget.attrs["size"] = 80
+            self.fields[name].required = not is_usable and "{" not in usual[name]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

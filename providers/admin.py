@@ -7,9 +7,10 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
 
 from providers import checking, health
-from providers.account_form import AccountForm, credential_fields, option_fields, option_groups
+from providers.account_form import AccountForm, credential_fields, manual, option_fields, option_groups
 from providers.adapters import ADAPTERS
 from providers.models import AccountHealth, Pin, ProviderAccount, Registration, Sender
 from smsplatform.common import database
@@ -17,6 +18,7 @@ from smsplatform.common.errors import ApplicationError
 from smsplatform.tenancy import audit
 from smsplatform.tenancy.admin_scope import TenantScopedAdmin, TenantScopedInline, actor_of
 from smsplatform.tenancy.admin_verbs import PAUSE, RESUME, Undecided, Verb, VerbsAdmin, pause_state
+from smsplatform.tenancy.models import Role
 
 
 class SenderInline(TenantScopedInline):
@@ -68,6 +70,12 @@ def _webhooks_told(account: ProviderAccount) -> str:
     return told
 
 
+@admin.display(description="provider")
+def _at(account: ProviderAccount) -> str:
+    kind = ADAPTERS.get(account.provider)
+    return kind.title if kind else f"{account.provider} (its adapter is gone)"
+
+
 @admin.display(description="health", ordering="health__state")
 def _health(account: ProviderAccount) -> str:
     found: AccountHealth | None = getattr(account, "health", None)
@@ -112,7 +120,7 @@ class ProviderAccountAdmin(VerbsAdmin):
     search_fields = ("name",)
     secret_fields = ("secret", "key")
     inlines = (SenderInline,)
-    readonly_fields: ClassVar[Any] = ("provider", _status_url, _inbound_url, pause_state, _health, "created_at")
+    readonly_fields: ClassVar[Any] = (_at, _status_url, _inbound_url, pause_state, _health, "created_at")
     verbs = (PAUSE, RESUME, TEST, MARK_WELL)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -120,14 +128,18 @@ class ProviderAccountAdmin(VerbsAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         provider = self._provider(request, obj)
-        main = ("name", "provider", "base_url") if obj is not None else ("name", "base_url")
+        main = ("name", _at, "base_url") if obj is not None else ("name", "base_url")
         if self._shows_tenant(request, obj):
             main = ("tenant", *main)
         shown: list[Any] = [(None, {"fields": main})]
         if provider and (obj is None or self.has_change_permission(request, obj)):
             names = tuple(credential_fields(provider, is_new=obj is None))
-            what = f"{ADAPTERS[provider].title}. Written here, stored encrypted, never shown again."
-            shown.append(("Credentials", {"fields": names, "description": what}))
+            kind = ADAPTERS[provider]
+            what = format_html(
+                "<p>Stored encrypted, and never shown again: after a mistake, enter them once more.</p>{}",
+                manual(kind.Credentials),
+            )
+            shown.append((f"Credentials for {kind.title}", {"fields": names, "description": what}))
             groups = option_groups(provider)
             folded = ["collapse"] if sum(len(names) for _, names, _ in groups) > _FEW_OPTIONS else []
             shown += [
@@ -152,8 +164,9 @@ class ProviderAccountAdmin(VerbsAdmin):
     ) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
-        if self._provider(request):
-            return super().add_view(request, form_url, extra_context)
+        if provider := self._provider(request):
+            title = f"Add an account at {ADAPTERS[provider].title}"
+            return super().add_view(request, form_url, {"title": title, **(extra_context or {})})
         choices = [(slug, adapter.title) for slug, adapter in ADAPTERS.items()]
         context = {
             **self.admin_site.each_context(request),
@@ -200,7 +213,15 @@ class RegistrationAdmin(TenantScopedAdmin):
     list_select_related = ("brand",)
     list_filter = ("brand", "status")
     search_fields = ("name",)
-    fields = ("brand", "name", "status", "segments_per_second")
+    fieldsets: ClassVar[Any] = (
+        (
+            None,
+            {
+                "fields": ("brand", "name", "status", "segments_per_second"),
+                "description": "Nothing goes out through the senders of a registration before it is approved.",
+            },
+        ),
+    )
     autocomplete_fields = ("brand",)
 
 
@@ -211,5 +232,15 @@ class PinAdmin(TenantScopedAdmin):
     list_display = ("brand", "account", "reason", "pinned_at")
     list_select_related = ("brand", "account")
     list_filter = ("account",)
-    fields = ("brand", "account", "reason")
+    fieldsets: ClassVar[Any] = (
+        (
+            None,
+            {
+                "fields": ("brand", "account", "reason"),
+                "description": "As long as it is here, everything of the brand goes through this account, also while it is"
+                " broken; what it cannot take waits. Delete it, and the brand's senders are used as usual.",
+            },
+        ),
+    )
+    delete_role = Role.MANAGER  # who pins may also release
     autocomplete_fields = ("brand", "account")

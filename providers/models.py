@@ -112,7 +112,9 @@ class ProviderAccount(TenantScoped):
             name, _, problem = str(error).partition(": ")
             raise ValidationError({"base_url": problem} if name == "base_url" else {"options": str(error)}) from None
         if (urlsplit(address).hostname or "").endswith(".invalid"):
-            remedy = "enter where its API is" + (", or the option that is part of it" if names else "")
+            remedy = "enter where its API is" + (
+                ", or the option that is part of it" if "{" in kind.default_base_url else ""
+            )
             raise ValidationError({"base_url": f"is missing: {self.provider} has no usual one; {remedy}"})
 
 
@@ -232,25 +234,29 @@ class Sender(TenantScoped):
     def clean(self) -> None:
         """Refuse what could never send, or whose replies would find no brand; spell the address as it will be stored."""
         self.address = mailbox.spelled(self.address.strip())
-        if not _ADDRESS(self.address):
-            raise ValidationError(
-                {
-                    "address": f"{self.address!r} is no sender; write a number like +18885550123, a short code like 12345,"
-                    " a name of up to 11 letters, an id, or an e-mail address"
-                }
-            )
+        flaws = {}
         try:
             self.countries = phone.countries(self.countries)
         except ValueError as error:
-            raise ValidationError({"countries": str(error)}) from None
+            flaws["countries"] = str(error)
         if self.brand_id and self.registration is not None and self.registration.brand_id != self.brand_id:
-            raise ValidationError(
-                {"registration": f"{self.registration.name} is the registration of another brand; each has its own"}
+            flaws["registration"] = f"{self.registration.name} is the registration of another brand; each has its own"
+        if flaw := self._flaw_of_address():
+            flaws["address"] = flaw
+        if flaws:
+            raise ValidationError(flaws)
+
+    def _flaw_of_address(self) -> str:
+        if not _ADDRESS(self.address):
+            return (
+                f"{self.address!r} is no sender; write a number like +18885550123, a short code like 12345, a name of up"
+                " to 11 letters, an id, or an e-mail address"
             )
         kind = adapters.ADAPTERS.get(self.account.provider) if self.account_id else None
-        if kind is not None and (kind.channel == "email") != ("@" in self.address):
-            wanted = "an e-mail address" if kind.channel == "email" else "a number, short code, name or id"
-            raise ValidationError({"address": f"{kind.title} cannot send from {self.address}; give {wanted}"})
+        if kind is None or (kind.channel == "email") == ("@" in self.address):
+            return ""
+        wanted = "an e-mail address" if kind.channel == "email" else "a number, short code, name or id"
+        return f"{kind.title} cannot send from {self.address}; give {wanted}"
 
     def save(self, **options: Any) -> None:
         """Save it; an e-mail address in its one spelling, as it is looked up by what people answer to."""

@@ -171,3 +171,38 @@ def test_every_event_is_followed_by_a_nudge_and_there_are_few(monkeypatch):
         webhooks._nudge()
         assert 0 < published[-1] - clock[0] <= webhooks._NUDGE_PAUSE
     assert len(published) <= 6
+
+
+@pytest.mark.parametrize(
+    ("url", "stored"),
+    [
+        ("https://sms.example/x", "https://sms.example/x"),
+        ("https://sms.example/x?", "https://sms.example/x?"),
+        ("https://sms.example/x?token=s3cret", "https://sms.example/x?token=***"),
+        ("https://sms.example/x?ref=1&token=s3cret&a=b%26c", "https://sms.example/x?ref=1&token=***&a=b%26c"),
+        ("https://sms.example/x?token=s3cret&token=s3cret", "https://sms.example/x?token=***&token=***"),
+        ("https://sms.example/x?t%6Fken=s3cret", "https://sms.example/x?t%6Fken=***"),
+        ("https://sms.example/x?token", "https://sms.example/x?token"),
+        ("https://sms.example/x?token=", "https://sms.example/x?token=***"),
+        ("https://sms.example/x?mytoken=1&tokens=2", "https://sms.example/x?mytoken=1&tokens=2"),
+    ],
+)
+def test_the_token_of_an_address_is_not_stored(url, stored):
+    assert arrivals._without_token(url) == stored
+
+
+@pytest.mark.django_db
+def test_what_is_stored_reads_the_same_without_its_token(client, monkeypatch):
+    monkeypatch.setattr(webhooks, "_nudge", lambda: None)
+    monkeypatch.setattr(webhooks, "_remembered", {})
+    credentials = {"webhook_token": "s3cret", "api_key": "k"}
+    acme = world.make(provider="http_template", base_url="https://sms.example", credentials=credentials)
+    reference = "0198c0de" * 4 + "00000001"
+    path = f"/webhooks/http_template/{acme.account.key}/status"
+    body = {"id": "m1", "status": "delivered"}
+    assert client.post(f"{path}?token=wrong", body, content_type="application/json").status_code == 403
+    assert client.post(f"{path}?ref={reference}&token=s3cret", body, content_type="application/json").status_code == 200
+    raw = RawEvent.objects.get()
+    assert "s3cret" not in str(RawEvent.objects.values().get())
+    [event] = acme.account.adapter().parse(webhooks.as_call(raw))
+    assert (event.reference, event.status) == (reference, "delivered")

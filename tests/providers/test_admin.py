@@ -131,7 +131,7 @@ class TestOptions:
             ({"option_refused_when": "\r\nnonsense"}, "option_refused_when", "line 2: must have one arrow; write"),
             ({"option_headers": "a\r\nb"}, "option_headers", "line 1: 'a' is no header; write Name: value"),
             ({"option_body": "{}"}, "option_body", "the text is not sent; put {text} where it belongs"),
-            ({"base_url": ""}, "base_url", "is missing: http_template has no usual one; enter where its API is"),
+            ({"base_url": ""}, "base_url", "This field is required."),
             ({"base_url": "nowhere"}, "base_url", "Enter a valid URL."),
         ],
     )
@@ -181,7 +181,7 @@ class TestAccounts:
 
     def test_say_what_is_usual_at_the_vendor(self, manager):
         text = manager.get(f"{address('provideraccount_add')}?provider=twilio").content.decode()
-        assert "Where the provider&#x27;s API is. Empty: https://api.twilio.com" in text
+        assert "Where the provider's API is. Empty: https://api.twilio.com" in text
 
     def test_say_where_the_token_of_their_webhooks_belongs(self, manager, acme):
         add(manager, **HTTP, base_url="https://sms.example")
@@ -313,6 +313,10 @@ class TestRoutes:
         assert list(errors(refused)) == [field]
         assert errors(refused)[field][0].startswith(flaw)
 
+    def test_a_sender_hears_of_all_its_flaws_at_once(self, manager, acme):
+        refused = manager.post(address("sender_add"), self.sender(acme, address="+1 888", countries="us, xx"))
+        assert sorted(errors(refused)) == ["address", "countries"]
+
     def test_a_sender_is_refused_another_brands_registration(self, manager, acme, shoes):
         theirs = Registration.objects.create(tenant=acme.tenant, brand=shoes, name="C123")
         refused = manager.post(address("sender_add"), self.sender(acme, registration=theirs.pk))
@@ -347,6 +351,9 @@ class TestRoutes:
         assert errors(refused) == {"account": ["shoes has no active sender at main; add one first"]}
         assert manager.post(address("pin_add"), {**data, "brand": acme.brand.pk}).status_code == 302
         assert Pin.objects.get().brand == acme.brand
+        assert "also while it is broken" in manager.get(address("pin_change", Pin.objects.get().pk)).content.decode()
         again = manager.post(address("pin_add"), {**data, "brand": acme.brand.pk})
         assert "brand" in errors(again)
         assert "reason" in errors(manager.post(address("pin_add"), {**data, "reason": ""}))
+        assert manager.post(address("pin_delete", Pin.objects.get().pk), {"post": "yes"}).status_code == 302
+        assert not Pin.objects.exists()

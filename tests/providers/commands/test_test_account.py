@@ -30,6 +30,7 @@ def closed():
 
 
 def test_knows_good_credentials_and_sends_nothing(simulator):
+    simulator.script("token-acme")
     world.make(base_url=simulator.url)
     assert run("test_account acme main").strip() == "main: Simulator knows these credentials"
     assert ask("test_account acme main")["is_fine"] is True
