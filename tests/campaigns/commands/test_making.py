@@ -244,6 +244,14 @@ class TestOptions:
             (f"{HTTP} --option path=nowhere", "--option: path: 'nowhere' is no path; write /send or"),
             (f"{HTTP} --option 'refused_when=nonsense'", "--option: refused_when, line 1"),
             (
+                HTTP.replace(" --base-url http://127.0.0.1:9", ""),
+                "--base-url: is missing: http_template has no usual one; enter where its API is",
+            ),
+            (
+                SLOOCE.replace(" --base-url http://sms.example", ""),
+                "--base-url: is missing: slooce has no usual one; enter where its API is, or the option that is part of it",
+            ),
+            (
                 f"{HTTP} --option body=@/nowhere/x",
                 "--option: body: /nowhere/x cannot be read: No such file or directory",
             ),
