@@ -21,9 +21,10 @@ def until(condition, what, seconds=60):
 
 
 class Worker:
-    """One worker process for all queues, in a session of its own so that kill -9 reaches its children."""
+    """One worker process, for all queues unless told otherwise, in a session of its own so that kill -9 reaches its children."""
 
-    def __init__(self, public_url, **environment):
+    def __init__(self, public_url, queues=(), **environment):
+        self.queues = queues or configured.QUEUES
         name = connection.settings_dict["NAME"]
         self.environment = {
             **os.environ,
@@ -41,10 +42,9 @@ class Worker:
         self.start()
 
     def start(self):
-        queues = ",".join(configured.QUEUES)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "-A", "smsplatform", "worker", "-Q", queues, "-c", "2", "--without-gossip",
-             "--without-mingle", "-n", f"journey{os.getpid()}@%h"],
+            [sys.executable, "-m", "celery", "-A", "smsplatform", "worker", "-Q", ",".join(self.queues), "-c", "2",
+             "--without-gossip", "--without-mingle", "-n", f"journey{os.getpid()}@%h"],
             env=self.environment,
             start_new_session=True,
         )  # fmt: skip
