@@ -306,7 +306,7 @@ class _Turn:
 
     def _introduced(self, row: _Row, channel: Channel) -> _Row:
         """Return the row with a text that says who we are, where the person gets it from a number they do not know (R69)."""
-        home = self.routes.order(row.number)[0]
+        home = self.routes.home(row.number)
         if channel.sender == home.sender or not introduction.is_needed(self.batch.run.category):
             return row
         text, segments = introduction.introduce(row.text, self.batch.brand.name)
@@ -390,8 +390,10 @@ class _Turn:
             return
         settlements = []
         again = []
+        told = []
         for answer in group:
             row, channel = self.in_air.pop((answer.dispatch_id, answer.flight))
+            told.append((answer, channel))
             self.flying[channel.account_id] -= 1
             delivery.air(channel.account_id, channel.limits.concurrency).learn(answer)
             following = self._next_try(row, answer)
@@ -400,21 +402,24 @@ class _Turn:
             if following is not None and settlement.state is State.READY:
                 again.append(following)
         settle(settlements)
-        has_changed = self._learn(group)
+        has_changed = self._learn(told)
         if self._ends():  # nothing more is sent, and what is in the air must come back whatever else fails
             return
         self._line_up(again)
         if has_changed:
             self._line_up_again()
 
-    def _learn(self, group: Sequence[Answer]) -> bool:
+    def _learn(self, told: Sequence[tuple[Answer, Channel]]) -> bool:
         """Tell the breaker what the answers say about the accounts; return whether one of them has switched."""
         has_changed = False
         seen: dict[int, list[bool | None]] = {}
-        for answer in group:
+        refusals = {channel for answer, channel in told if answer.result.outcome is Outcome.REJECTED_PROVIDER}
+        private = {channel for channel in refusals if channel.is_shared and not health.is_general(channel)}
+        for answer, channel in told:
             bad = health.is_bad(answer.result.outcome, answer.result.code)
             if answer.dispatch_id not in self.canaries:
-                seen.setdefault(answer.account_id, []).append(bad)
+                about_sender = answer.result.outcome is Outcome.REJECTED_PROVIDER and channel in private
+                seen.setdefault(answer.account_id, []).append(None if about_sender else bad)
                 continue
             self.canaries.discard(answer.dispatch_id)
             has_changed = True

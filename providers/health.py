@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from providers.adapters.base import Outcome
+from providers.routing import Channel
 from smsplatform.common import redis
 from smsplatform.common.database import execute, rows
 
@@ -94,6 +95,21 @@ class Watch:
         told = {bucket - each: count for each, count in self._ok.items() if each > bucket - _BUCKETS}
         self._ok.clear()
         return _count(self.account_id, told, bad)
+
+
+def is_general(channel: Channel) -> bool:
+    """Return whether a refusal of an account that several brands share is about the account, and not this sender.
+
+    It is where another of its senders was refused as well of late: one brand's sender must not stop the others.
+    """
+    try:
+        client = redis.client()
+        key = f"{_key(channel.account_id)}:refused"
+        client.sadd(key, channel.sender)
+        client.expire(key, WINDOW)
+        return int(client.scard(key)) > 1
+    except redis.Unreachable:
+        return False
 
 
 _watches: dict[int, Watch] = {}

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 import structlog
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from providers.adapters.base import Adapter, Limits
 from providers.models import AccountHealth, Pin, Registration, Sender
@@ -50,6 +50,7 @@ class Channel:
     is_well: bool = True
     health: str = ""  # for people: since when it is broken, and why
     probe_at: datetime | None = None
+    is_shared: bool = False  # other brands use the account, too
 
 
 class Choice(NamedTuple):
@@ -73,14 +74,16 @@ class Routes:
 
     def order(self, number: str) -> tuple[Channel, ...]:
         """Return the channels that may be used for a number (or an e-mail address), the best first."""
-        return self.channels if self._is_simple and _AT not in number else self._ordered(number)
+        return self.channels if self._is_simple and _AT not in number else self._ordered(number, self._pinned)
 
-    def _ordered(self, number: str) -> tuple[Channel, ...]:
+    def home(self, number: str) -> Channel:
+        """Return the channel that a number is usually texted through: whatever is pinned, people know its sender."""
+        return self.channels[0] if self._is_simple else self._ordered(number, None)[0]
+
+    def _ordered(self, number: str, pinned: int | None) -> tuple[Channel, ...]:
         # One channel never stands in for the other: who is to get a text gets no mail.
         kind = _EMAIL if _AT in number else _SMS
-        allowed = [
-            each for each in self.channels if each.adapter.channel == kind and self._pinned in (None, each.account_id)
-        ]
+        allowed = [each for each in self.channels if each.adapter.channel == kind and pinned in (None, each.account_id)]
         if any(each.countries for each in allowed):
             country = _country(number)
             allowed = [each for each in allowed if not each.countries or country in each.countries]
@@ -134,6 +137,7 @@ class Routes:
 
 def routes(brand_id: int) -> Routes:
     """Return the brand's routes as they are now. Two statements."""
+    of_others = Sender.objects.filter(account=OuterRef("account"), is_active=True).exclude(brand=OuterRef("brand"))
     senders = (
         Sender.objects.filter(
             Q(registration=None)
@@ -142,6 +146,7 @@ def routes(brand_id: int) -> Routes:
             is_active=True,
             account__paused_at=None,
         )
+        .annotate(is_shared=Exists(of_others))
         .select_related("account__health", "registration")
         .order_by("position", "id")
     )
@@ -187,6 +192,7 @@ def _channel(sender: Sender, adapter: Adapter) -> Channel:
         is_well=is_well,
         health="" if is_well or health is None else f"{health.state} since {health.since:%H:%M} ({health.reason})",
         probe_at=None if is_well or health is None else health.probe_at,
+        is_shared=getattr(sender, "is_shared", False),
     )
 
 

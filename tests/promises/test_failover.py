@@ -26,7 +26,7 @@ EVERYBODY = [f"*{digit}" for digit in range(10)]
 
 @pytest.fixture(autouse=True)
 def nothing_counted():
-    redis.client().delete(*[health._key(pk) for pk in range(2000)])
+    redis.client().delete(*[f"{health._key(pk)}{what}" for pk in range(2000) for what in ("", ":refused")])
     health._watches.clear()
 
 
@@ -286,6 +286,14 @@ def test_a_pin_wins_over_the_breaker(acme, spare, simulator):
     assert set(Attempt.objects.values_list("reason", flat=True)) == {"pinned to spare"}
 
 
+def test_a_pinned_sender_that_people_do_not_know_introduces_itself(acme, spare, simulator):
+    Pin.objects.create(tenant=acme.tenant, brand=acme.brand, account=spare, reason="contract")
+    acme.recipients(1)
+    run = acme.run(text="Your table is ready")
+    world.work()
+    assert Dispatch.objects.of_run(run.pk).get().text == "Acme: Your table is ready Reply STOP to opt out."
+
+
 def test_a_sender_whose_registration_is_not_approved_is_not_used(acme, spare, simulator):
     registration = Registration.objects.create(tenant=acme.tenant, brand=acme.brand, name="C123")
     Sender.objects.filter(pk=acme.sender.pk).update(registration=registration)
@@ -371,3 +379,42 @@ def test_people_are_shared_out_and_an_account_without_room_holds_up_nobody(acme,
     assert set(taken_by(simulator)) >= {SECOND}
     assert taken_by(simulator).get(TOKEN, 0) <= 2
     sound.check()
+
+
+@pytest.fixture
+def neighbour(acme):
+    """Another brand that texts through the same account."""
+    brand = Brand.objects.create(
+        tenant=acme.tenant, name="Other", slug="other", zone="America/New_York", **world.ALL_DAY
+    )
+    Sender.objects.create(tenant=acme.tenant, brand=brand, account=acme.account, address="+18885550042")
+    return brand
+
+
+def refuse(acme, simulator, count, key):
+    """Have the vendor refuse our account or sender so often."""
+    simulator.script(TOKEN, receipts=None, faults=[{"fault": "unauthorized", "next": count}])
+    acme.recipients(count)
+    acme.run(acme.campaign(), key=key)
+    world.work()
+
+
+def test_a_sender_that_is_refused_does_not_stop_the_other_brands_of_its_account(acme, neighbour, simulator):
+    refuse(acme, simulator, 12, "1")
+    assert not AccountHealth.objects.exists()
+    acme.brand = neighbour
+    run = acme.run(acme.campaign(), key="other")
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 12}
+
+
+def test_when_several_of_its_senders_are_refused_it_is_the_account(acme, neighbour, simulator):
+    refuse(acme, simulator, 6, "1")
+    acme.brand = neighbour
+    refuse(acme, simulator, 12, "2")
+    assert AccountHealth.objects.get().state == "broken"
+
+
+def test_an_account_of_one_brand_is_broken_by_its_refusals(acme, simulator):
+    refuse(acme, simulator, 6, "1")
+    assert AccountHealth.objects.get().state == "broken"
