@@ -234,6 +234,11 @@ def test_lets_a_brand_add_words_that_stop():
     assert read("genug davon", context) == "none"
 
 
+def test_lets_the_opt_out_win_where_a_brand_gave_a_word_two_meanings():
+    for words in ((BrandWord("x1", Kind.OPT_OUT), BrandWord("X1")), (BrandWord("X1"), BrandWord("x1", Kind.OPT_OUT))):
+        assert read("x1", Context(day=DAY, words=words)) == "opt_out/brand_word"
+
+
 # -- editions ---------------------------------------------------------------------------------------------------------
 
 
