@@ -139,7 +139,7 @@ def _receipts(client: Client, run: Run, costs: Costs) -> None:
             break
     report = RawEvent.objects.filter(account_id=client.account_id).last()
     nameless = [
-        receipts._Report(report, 0, Receipt(status=ReceiptStatus.DELIVERED, provider_id=provider_id, key="k"), None)
+        receipts.Report(report, 0, Receipt(status=ReceiptStatus.DELIVERED, provider_id=provider_id, key="k"), None)
         for _, _, provider_id in taken[:500]
     ]
     for _ in range(5):
