@@ -28,6 +28,7 @@ ALSO_NAMED = {
         "smsplatform/demo/": "the demo sends through it",
         "providers/simulator/": "is it",
     },
+    "plivo": {"compliance/keywords/editions.py": "cites its list of words as a source"},
     "smtp": {
         "providers/models.py": "the scheme of an address",
         "providers/migrations/": "as in the models",
