@@ -24,8 +24,10 @@ log = structlog.get_logger("health")
 WINDOW: Final = 60  # seconds over which answers are counted
 _BUCKET: Final = 10  # seconds
 _BUCKETS: Final = WINDOW // _BUCKET
-MOST_ILL: Final = 0.2  # of the window's answers, once there are so many bad ones:
-FEWEST_ILL: Final = 10
+# Of the window's answers, once there are so many bad ones. Far enough from what a provider has on a bad day: at 12 % of bad
+# answers, a fifth of the first fifty is one chance in twenty, a third of the first sixty is none.
+MOST_ILL: Final = 0.3
+FEWEST_ILL: Final = 20
 STREAK: Final = 5  # bad answers and no good one between them, for accounts with little to do
 _STREAK_LIFE: Final = 600  # seconds
 CANARIES: Final = 3  # in a row before everything goes through it again

@@ -369,7 +369,7 @@ def brown_out(play: Play) -> None:
     client, _ = _with_neighbour(play, {"fault": "html", "status": 502, "probability": 0.6, "between": [2, 25]})
     play.finish()
     play.expected.doubt = play.struck(client).get("html", 0)
-    if play.expected.doubt > 60:
+    if play.expected.doubt > 100:
         play.flaws.append(f"{play.expected.doubt} in doubt before the breaker opened")
     _switches(play, client, most=2)
 

@@ -411,7 +411,7 @@ def test_a_sender_that_is_refused_does_not_stop_the_other_brands_of_its_account(
 def test_when_several_of_its_senders_are_refused_it_is_the_account(acme, neighbour, simulator):
     refuse(acme, simulator, 6, "1")
     acme.brand = neighbour
-    refuse(acme, simulator, 12, "2")
+    refuse(acme, simulator, 30, "2")
     assert AccountHealth.objects.get().state == "broken"
 
 

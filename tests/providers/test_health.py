@@ -51,9 +51,9 @@ def test_only_what_is_the_providers_fault_counts(outcome, code, bad):
         (Counts(ok=0, bad=4, streak=4), False),
         (Counts(ok=0, bad=5, streak=5), True),
         (Counts(ok=1, bad=5, streak=5), False),
-        (Counts(ok=40, bad=10, streak=1), True),
-        (Counts(ok=41, bad=10, streak=1), False),
-        (Counts(ok=30, bad=9, streak=1), False),
+        (Counts(ok=46, bad=20, streak=1), True),
+        (Counts(ok=47, bad=20, streak=1), False),
+        (Counts(ok=30, bad=19, streak=1), False),
     ],
 )
 def test_is_ill_by_share_or_by_a_row_without_one_good(counts, is_ill):
