@@ -9,9 +9,10 @@ DEV_STAMP := $(VENV)/.installed-dev
 # What only reads the code needs settings, but no services.
 DUMMY := DATABASE_URL=postgresql://nobody@127.0.0.1:1/none REDIS_URL=redis://127.0.0.1:1/0 \
 	SECRET_KEY=a-key-that-signs-nothing-but-is-long-enough-for-the-checks-of-django-0123456789 \
-	CREDENTIAL_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+	CREDENTIAL_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
+	NUMBER_PEPPERS=a-pepper-of-nothing-but-long-enough-to-be-one
 LAYERS := smsplatform campaigns compliance providers tracking
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: help
 help:  ## list the targets
@@ -20,11 +21,11 @@ help:  ## list the targets
 $(STAMP): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and "Python 3.11 is needed; this is %d.%d. Give another one with: make PYTHON=python3.11 …" % v)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --no-compile --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(DEV_STAMP): $(STAMP) requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install --no-compile --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 .PHONY: install
@@ -66,6 +67,7 @@ check: $(DEV_STAMP)  ## lint, format, types, layers, migrations, docs, deploymen
 	@echo "· layers";      $(DUMMY) $(BIN)/lint-imports --no-cache | tail -n 6
 	@echo "· migrations";  $(DUMMY) $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	@echo "· diagram";     $(DUMMY) $(BIN)/python manage.py state_diagram --check docs/architecture.md
+	@echo "· law";         $(DUMMY) $(BIN)/python manage.py law_tables --check docs/compliance.md
 	@echo "· deployment";  $(DUMMY) PUBLIC_URL=https://sms.example.com $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 .PHONY: fix

@@ -10,12 +10,18 @@ from django_celery_beat.models import PeriodicTask
 
 from campaigns import audits, fence
 from campaigns.findings import Finding, bad, first_line, ok, span, warn
+from compliance import traffic
+from compliance.data import statutes
+from providers import registering
 from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common import database, partitions
 from smsplatform.common.database import rows
 
 # Beat stores its last runs every three minutes, so younger than this says nothing.
 _BEAT_LATE, _BEAT_GONE = timedelta(minutes=5), timedelta(minutes=10)
+
+_HOLIDAYS_AHEAD: Final = timedelta(days=365)
+_FEW: Final = 3
 
 
 def _beat() -> Iterator[Finding]:
@@ -44,16 +50,16 @@ class _Backlog:
 
 
 _UNPAUSED: Final = f"""
- FROM campaigns_batch b JOIN campaigns_run r ON r.id = b.run_id JOIN tenancy_brand d ON d.id = b.brand_id
-   JOIN tenancy_tenant t ON t.id = b.tenant_id LEFT JOIN tenancy_installation i ON i.id = 1
- WHERE b.phase = 'waiting' AND b.due_at <= now() AND r.paused_at IS NULL AND d.paused_at IS NULL AND t.paused_at IS NULL
-   AND coalesce(i.is_sending, true) AND NOT coalesce({fence.IS_COPY}, false)"""
+ FROM campaigns_batch x JOIN campaigns_run r ON r.id = x.run_id JOIN tenancy_brand d ON d.id = x.brand_id
+   JOIN tenancy_tenant t ON t.id = x.tenant_id LEFT JOIN tenancy_installation i ON i.id = 1
+ WHERE x.phase = 'waiting' AND x.due_at <= now() AND r.paused_at IS NULL AND d.paused_at IS NULL AND t.paused_at IS NULL
+   AND coalesce(i.is_sending, true) AND NOT coalesce({fence.IS_COPY}, false) AND {fence.waits("now()")} = ''"""
 _BACKLOGS: Final = (
     *(
         _Backlog(
             about=f"due {lane}",
             what="due batch(es)",
-            sql=f"SELECT count(*), now() - min(b.due_at) {_UNPAUSED} AND b.lane = '{lane}'",
+            sql=f"SELECT count(*), now() - min(x.due_at) {_UNPAUSED} AND x.lane = '{lane}'",
             warn_after=timedelta(seconds=late),
             bad_after=timedelta(seconds=late * 10),
             remedy="workers or the provider's rate are the limit: see run_status, and the queues above",
@@ -93,6 +99,14 @@ _BACKLOGS: Final = (
         timedelta(minutes=2),
         timedelta(minutes=10),
         "a worker on `imports` runs them; `manage.py import_recipients --resume` does it here",
+    ),
+    _Backlog(
+        "traffic",
+        "range(s) of numbers that wait for a review",
+        "SELECT count(*), now() - min(held_at) FROM compliance_trafficcount WHERE held_at IS NOT NULL AND decided_at IS NULL",
+        timedelta(minutes=5),
+        timedelta(hours=2),
+        "look at them in the admin, under Ranges of numbers to review: their messages expire meanwhile",
     ),
 )
 
@@ -184,6 +198,16 @@ def _credentials() -> Iterator[Finding]:
         yield ok("provider accounts", "all credentials can be read")
 
 
+def _registrations() -> Iterator[Finding]:
+    senders = registering.blocked()
+    if senders:
+        named = ", ".join(f"{each.address} of {each.account.name}" for each in senders[:_FEW])
+        more = f" and {len(senders) - _FEW:,} more" if len(senders) > _FEW else ""
+        yield warn("registrations", f"{registering.WORDS}: {named}{more}", registering.REMEDY)
+    else:
+        yield ok("registrations", "no US long code lacks one")
+
+
 def _duplicates() -> Iterator[Finding]:
     ledger, reported = audits.duplicates(first_run=audits.first_in_play(database.now()))
     if ledger or reported:
@@ -196,12 +220,37 @@ def _duplicates() -> Iterator[Finding]:
         yield ok("duplicates", "no message of the runs in play was accepted twice")
 
 
+def _holidays() -> Iterator[Finding]:
+    left = statutes.holidays_known_until() - database.now().date()
+    if left < _HOLIDAYS_AHEAD:
+        yield warn(
+            "holidays",
+            f"are known until {statutes.holidays_known_until()} only; later ones would not be kept",
+            "refresh the table with .ci/refresh_holidays.py, and update",
+        )
+    else:
+        yield ok("holidays", f"of the states are known until {statutes.holidays_known_until()}")
+
+
+def _opt_ins() -> Iterator[Finding]:
+    low = traffic.low_conversions(database.now())
+    for each in low:
+        yield warn(
+            "opt-ins", f"confirmed for {each}", "a bot may fill in the form: look at it, and at the country's cost"
+        )
+    if not low:
+        yield ok("opt-ins", "nowhere do suspiciously few confirm")
+
+
 CHECKS: Final[Mapping[str, Callable[[], Iterator[Finding]]]] = {
     "switches": _switches,
     "provider accounts": _credentials,
+    "registrations": _registrations,
     "beat": _beat,
     "backlogs": _backlogs,
     "troubles": _troubles,
     "partitions": _partitions,
     "duplicates": _duplicates,
+    "holidays": _holidays,
+    "opt-ins": _opt_ins,
 }

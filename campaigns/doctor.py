@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from campaigns import backlog, fence, refusals
+from campaigns import backlog, fence, privacy_checks, refusals
 from campaigns.findings import Finding, Level, bad, first_line, ok, warn
 from smsplatform.common import crypto, database, redis, services
 from smsplatform.common.database import execute, rows
@@ -44,7 +44,7 @@ def examine() -> list[Finding]:
         found += _of_redis("workers", _workers)
         found += _of_redis("webhooks", _webhooks)
     if has_database:
-        for name, check in {**_DATABASE, **backlog.CHECKS}.items():
+        for name, check in {**_DATABASE, **backlog.CHECKS, **privacy_checks.CHECKS}.items():
             found += _of_database(name, check)
     return found
 
@@ -93,6 +93,10 @@ def _settings() -> Iterator[Finding]:
         yield bad(
             "settings", f"CREDENTIAL_KEYS cannot be used: {first_line(error)}", "set CREDENTIAL_KEYS to a Fernet key"
         )
+    try:
+        crypto.pepper_versions()
+    except ImproperlyConfigured as error:
+        yield bad("settings", first_line(error), "set NUMBER_PEPPERS; put back what was there before")
     host = urlsplit(settings.PUBLIC_URL).hostname or ""
     if host in _LOOPBACK:
         yield warn(

@@ -12,7 +12,7 @@ _TELLS_STOP: Final = re.compile(r"\bSTOP\b").search
 
 def is_needed(category: str) -> bool:
     """Return whether texts of this category introduce themselves; what a person asked for a moment ago does not."""
-    return Category(category) is not Category.TRANSACTIONAL
+    return Category(category) not in (Category.TRANSACTIONAL, Category.KEYWORD_REPLY)
 
 
 def introduce(text: str, brand: str) -> tuple[str, int]:

@@ -74,6 +74,7 @@ def _run(sql: str, ids: Sequence[uuid.UUID], parameters: Mapping[str, Any], now:
             "last": ids[-1],
             "now": now,
             "unknown_until": now + settings.UNKNOWN_LIFE,
+            "carrier_share": settings.UNKNOWN_CARRIER_SHARE,
             **_STATES,
         },
     )
@@ -108,7 +109,8 @@ def _statement(given: str, origins: frozenset[State], targets: frozenset[State],
     if any(Hold.LOCK in HOLDS[origin] for origin in origins):
         parts.append(_UNLOCK)
     if any(Hold.PERMIT in HOLDS[o] and Hold.PERMIT not in HOLDS[to] for o, to in pairs):
-        parts.append(caps.GIVE_BACK)
+        is_retried = State.SENDING in origins and State.READY in targets
+        parts.append(caps.GIVE_BACK_OF_CLAIM if is_retried else caps.GIVE_BACK)
     if spends:
         parts.append(caps.SPEND)
     if any(to in TROUBLE for to in targets):
@@ -143,7 +145,7 @@ def _proof_statement(given: str) -> str:
    WHERE d.id = g.id AND d.id BETWEEN %(first)s AND %(last)s
      AND CASE o.state {ranks} ELSE 0 END < CASE g.state {ranks} END
    RETURNING d.id, o.state AS was, d.state, d.tenant_id, d.brand_id, d.run_id, d.batch_id, d.number,
-     d.accepted_at AS at, r.category = 'marketing' AS is_person_capped)"""
+     d.accepted_at AS at, r.category = 'marketing' AS is_person_capped, d.segments, d.account_id, r.campaign_id)"""
     parts = (moved, _UNLOCK, caps.TAKE_ON_PROOF, _END_TROUBLE, _TELL)
     return ",".join(parts)
 

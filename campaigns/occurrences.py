@@ -71,9 +71,29 @@ def latest_instant(*, wall: datetime, zones: str) -> datetime:
     return max(local_instant(wall=wall, zone=zone) for zone in zone_infos(zones))
 
 
-def planned_instant(*, wall: datetime, zones: str, now: datetime, past_policy: PastPolicy | str) -> datetime | None:
+def best_instant(*, wall: datetime, zones: str, is_allowed: Callable[[datetime], bool]) -> datetime:
+    """The instant at which to text a person at this wall time: the latest of those of their zones that is allowed (R41).
+
+    Where none is, the latest: the person then waits for the next allowed instant.
+    """
+    candidates = sorted({to_minute(local_instant(wall=wall, zone=zone)) for zone in zone_infos(zones)}, reverse=True)
+    return next(filter(is_allowed, candidates), candidates[0])
+
+
+def _anywhen(_instant: datetime) -> bool:
+    return True
+
+
+def planned_instant(
+    *,
+    wall: datetime,
+    zones: str,
+    now: datetime,
+    past_policy: PastPolicy | str,
+    is_allowed: Callable[[datetime], bool] = _anywhen,
+) -> datetime | None:
     """When to text a person at this wall time, never before now; None if the policy skips them."""
-    at = to_minute(latest_instant(wall=wall, zones=zones))
+    at = best_instant(wall=wall, zones=zones, is_allowed=is_allowed)
     if at >= now:
         return at
     match PastPolicy(past_policy):
@@ -84,7 +104,7 @@ def planned_instant(*, wall: datetime, zones: str, now: datetime, past_policy: P
         case PastPolicy.NEXT_DAY:
             # From the local date and time again, never plus 24 hours: days are 23 to 25 hours long.
             days = max(1, (now - at) // _DAY)
-            while (later := to_minute(latest_instant(wall=wall + days * _DAY, zones=zones))) < now:
+            while (later := best_instant(wall=wall + days * _DAY, zones=zones, is_allowed=is_allowed)) < now:
                 days += 1
             return later
 

@@ -34,6 +34,7 @@ class Report:
     place: int
     receipt: Receipt
     flight: Flight | None
+    number_flaw: str = ""  # why no text reaches the number, where the code says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ def apply_events(limit: int = MOST) -> int:
         _keep(reading.fitting)
         _prove(reading.fitting, now)
         verbs.believe_opt_outs([r.flight[0] for r in reading.fitting if r.flight and r.receipt.opted_out], now)
+        flawed = [r for r in reading.fitting if r.number_flaw]
+        verbs.believe_flaws(
+            [(r.flight[0], r.raw.account_id, r.number_flaw, r.receipt.code) for r in flawed if r.flight], now
+        )
         _close(news, reading, now)
     return len(news)
 
@@ -117,11 +122,18 @@ def _read(news: Sequence[RawEvent]) -> tuple[list[Report], dict[int, str], set[i
             flaws[raw.pk] = str(error)[:200]
             continue
         reports += [
-            Report(raw, place, event, sending.read_reference(event.reference))
+            Report(raw, place, event, sending.read_reference(event.reference), _flaw(adapter, event))
             for place, event in enumerate(events)
             if place in raw.news and isinstance(event, Receipt)
         ]
     return reports, flaws, parked
+
+
+def _flaw(adapter: Adapter | None, report: Receipt) -> str:
+    """Return what the report says against the number; one of delivery says nothing, whatever its code."""
+    if adapter is None or PROVEN[report.status] is not State.UNDELIVERED:
+        return ""
+    return adapter.reported_flaws.get(report.code.lower(), "")
 
 
 def _match(reports: Sequence[Report]) -> list[Report]:

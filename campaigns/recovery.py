@@ -17,10 +17,14 @@ _RUNS_AT_ONCE: Final = 500
 
 
 def end_leases(now: datetime) -> int:
-    """Leases that are over: a new number, so the old chain ends by itself, and due now."""
+    """Leases that are over: a new number, so the old chain ends by itself, and due now.
+
+    Where no stage was at work, the batch waited for a worker: that start is not held against its rows (R13).
+    """
     return execute(
         """
-        UPDATE campaigns_batch SET phase = 'waiting', lease = lease + 1, lease_until = NULL, due_at = least(due_at, %(now)s)
+        UPDATE campaigns_batch SET phase = 'waiting', lease = lease + 1, lease_until = NULL, due_at = least(due_at, %(now)s),
+          starts = CASE stage WHEN '' THEN least(starts, 1) ELSE starts END
         WHERE id IN (
           SELECT id FROM campaigns_batch WHERE phase = 'leased' AND lease_until < %(now)s ORDER BY id
           FOR UPDATE SKIP LOCKED)

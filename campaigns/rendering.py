@@ -193,7 +193,7 @@ def _find(fields: Mapping[str, object], path: FieldPath) -> object | None:
         for segment in path:
             value = value.get(segment) if isinstance(value, Mapping) else None
         cleaned = clean(value)
-        if cleaned is not None:
+        if cleaned is not None and not (path[-1] in NAME_FIELDS and looks_like_a_link(cleaned)):
             return cleaned
     return None
 
@@ -233,6 +233,23 @@ def _clean_text(value: str) -> str:
     return value[:MAX_VALUE].rstrip()
 
 
+# Fields that people fill in about themselves, on forms that anybody can reach.
+NAME_FIELDS: Final = frozenset(
+    ("name", "first_name", "firstname", "first", "last_name", "lastname", "last", "full_name", "fullname", "surname",
+     "given_name", "family_name", "middle_name", "nickname", "contact_name", "customer_name")
+)  # fmt: skip
+
+
+def looks_like_a_link(value: object) -> bool:
+    """Return whether a name holds an address: who bombs lists with sign-ups puts links to phish there.
+
+    Such a name is nobody's, so it counts as missing. "J. R. Smith" and "St. John" are names; "evil.example" is not.
+    """
+    return isinstance(value, str) and not _PLAIN_NAME(value) and _LINK_IN_NAME(value) is not None
+
+
+_PLAIN_NAME: Final = re.compile(r"[^.@:/]*").fullmatch
+_LINK_IN_NAME: Final = re.compile(r"@|https?:|://|\bwww\.|[^\W_]\.[^\W\d_]{2}", re.IGNORECASE).search
 _BREAK: Final = re.compile(r"[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
 # Control characters, lone surrogates, and marks that turn the direction of the text around them.
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

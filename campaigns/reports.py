@@ -7,7 +7,9 @@ from typing import Final
 
 from campaigns.models import Dispatch, Run
 from campaigns.states import OPEN, State
-from smsplatform.common.database import rows
+from compliance.reasons import own_words
+from smsplatform.common.database import keys_of, rows
+from smsplatform.tenancy.models import Tenant
 
 _TAKEN: Final = (State.ACCEPTED, State.DELIVERED, State.UNDELIVERED)
 
@@ -21,6 +23,7 @@ class RunReport:
     progress: str
     result: str
     next_at: datetime | None
+    opt_outs: int = 0
 
     @property
     def all(self) -> int:
@@ -66,7 +69,14 @@ def report(run: Run) -> RunReport:
     if not open_rows and run.materialised_at is not None:
         result = "none" if not taken else "all" if taken == everyone else "partly"
     [(next_at,)] = rows("SELECT min(due_at) FROM campaigns_batch WHERE run_id = %s AND phase <> 'closed'", [run.pk])
-    return RunReport(run_id=run.pk, totals=numbers, progress=progress, result=result, next_at=next_at)
+    return RunReport(
+        run_id=run.pk,
+        totals=numbers,
+        progress=progress,
+        result=result,
+        next_at=next_at,
+        opt_outs=sum(opt_outs(run).values()),
+    )
 
 
 def reasons(run: Run) -> list[tuple[str, str, int]]:
@@ -79,6 +89,41 @@ def reasons(run: Run) -> list[tuple[str, str, int]]:
             WHERE id BETWEEN %s AND %s AND reason <> '' GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
             """,
             [_first(run.pk), _first(run.pk + 1)],
+        )
+    ]
+
+
+def opt_outs(run: Run) -> dict[str, int]:
+    """Return how many people opted out in answer to this run's texts, by how they did: reply, web, provider.
+
+    Whoever came back later is counted all the same; whoever did it in two ways counts once, by the first.
+    """
+    return dict(
+        rows(
+            """
+            SELECT source, count(*) FROM (
+              SELECT DISTINCT ON (number) number, source FROM compliance_suppression
+              WHERE dispatch_id >= %(lowest)s AND dispatch_id < %(above)s AND reason = ANY(%(words)s)
+              ORDER BY number, created_at, id) s
+            GROUP BY 1 ORDER BY 2 DESC, 1
+            """,
+            {**keys_of(run.pk), "words": own_words()},
+        )
+    )
+
+
+def opt_outs_by_brand(tenant: Tenant, since: datetime) -> list[tuple[str, str, int, int]]:
+    """Return (brand, how, people, of them still out) since an instant, for each brand of the tenant."""
+    return [
+        (brand, source, people, still)
+        for brand, source, people, still in rows(
+            """
+            SELECT b.slug, s.source, count(DISTINCT s.number), count(DISTINCT s.number) FILTER (WHERE s.released_at IS NULL)
+            FROM compliance_suppression s JOIN tenancy_brand b ON b.id = s.brand_id
+            WHERE b.tenant_id = %s AND s.created_at >= %s AND s.reason = ANY(%s)
+            GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2
+            """,
+            [tenant.pk, since, own_words()],
         )
     ]
 

@@ -18,12 +18,15 @@ def fire(now: datetime) -> list[Run]:
     """
     runs = []
     repeating = Campaign.objects.filter(schedule=Campaign.Schedule.REPEAT, is_active=True)
-    for campaign in repeating.select_related("brand", "template"):
+    for campaign in repeating.select_related("brand", "template", "tenant"):
         found = latest(campaign, now)
         if found is None:
             continue
         try:
-            runs.append(launch.launch(campaign=campaign, occurrence=found.text, at=found.at, now=now, actor="schedule"))
+            run = launch.launch(
+                campaign=campaign, occurrence=found.text, at=found.at, now=now, actor="schedule", is_meant=True
+            )
+            runs.append(run)
         except ApplicationError as error:
             audit.record(
                 actor="schedule",

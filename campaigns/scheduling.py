@@ -63,7 +63,7 @@ def claim_due_batches(lane: Lane | str, now: datetime) -> list[Leased]:
         leased = rows(
             """
             UPDATE campaigns_batch b SET phase = 'leased', lease = b.lease + 1, lease_until = %(until)s,
-              starts = b.starts + 1, resume_at = NULL, account_id = c.account_id
+              starts = b.starts + 1, stage = '', resume_at = NULL, account_id = c.account_id
             FROM unnest(%(ids)s::bigint[], %(accounts)s::bigint[]) WITH ORDINALITY AS c(id, account_id, turn)
             WHERE b.id = c.id RETURNING b.id, b.lease, b.size, c.turn
             """,
@@ -102,7 +102,7 @@ def _due(lane: Lane | str, now: datetime, room: int, in_flight: list[tuple[int, 
           WHERE x.lane = %(lane)s AND x.tenant_id = t.id AND x.phase = 'waiting' AND x.due_at <= %(now)s
             AND (r.cancelled_at IS NOT NULL OR x.expires_at <= %(now)s
               OR (coalesce(i.is_sending, true) AND NOT coalesce({fence.IS_COPY}, false) AND t.paused_at IS NULL
-                AND d.paused_at IS NULL AND r.paused_at IS NULL AND a.id IS NOT NULL))
+                AND d.paused_at IS NULL AND r.paused_at IS NULL AND a.id IS NOT NULL AND {fence.waits("%(now)s")} = ''))
           ORDER BY x.due_at, x.id LIMIT %(look)s) b
         ORDER BY
           (b.turn + coalesce((%(busy)s::jsonb ->> t.id::text)::int, 0) - 1) / t.weight, b.due_at, b.id
@@ -264,7 +264,7 @@ def fail(batch_id: int, lease: int, *, stage: str, error: BaseException, now: da
 
 
 def halve(batch_id: int) -> None:
-    """Isolate a poison row (R13): after three starts without progress half of the open rows get a batch of their own.
+    """Isolate a poison row (R13): after three starts that died or raised half of the open rows get a batch of their own.
 
     At one row, that row is dead with the stage and error as its reason. The caller holds the batch's row.
     """
@@ -276,7 +276,7 @@ def halve(batch_id: int) -> None:
         now = database.now()
         origins = [state for state in OPEN if state not in (State.HELD, State.SENDING)]
         batch.dispatches.move(
-            origins, State.DEAD, now=now, reason="stage_error", detail=batch.error or "the worker died in this stage"
+            origins, State.DEAD, now=now, reason="stage_error", detail=batch.error or f"{batch.stage}: the worker died"
         )
         Batch.objects.filter(pk=batch_id).update(starts=0)
         return
@@ -295,6 +295,7 @@ def halve(batch_id: int) -> None:
         size=len(half),
         starts=1,
         error=batch.error,
+        is_canary=batch.is_canary,
     )
     rows("SELECT id FROM campaigns_dispatch WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [half])
     execute("UPDATE campaigns_dispatch SET batch_id = %s WHERE id = ANY(%s)", [other.pk, half])

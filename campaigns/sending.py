@@ -5,7 +5,6 @@ settled at once is tried again until it succeeds. Only rows this worker's claim 
 """
 
 import mmap
-import random
 import re
 import time
 import uuid
@@ -22,25 +21,25 @@ import structlog
 from django.conf import settings
 from django.db import (
     DatabaseError,
-    DataError,
-    IntegrityError,
     InterfaceError,
-    ProgrammingError,
     connection,
     transaction,
 )
 
-from campaigns import fence, introduction, leases, scheduling
+from campaigns import fence, introduction, leases, opt_out_links, settling
 from campaigns.leases import LeaseLost
 from campaigns.models import Attempt, Batch, Dispatch, Lane
-from campaigns.states import FATE, State
+from campaigns.states import State
 from campaigns.verbs import Intent, Settlement
-from compliance.policy import Objection
+from compliance import claim_caps
+from compliance.caps import Refusal
+from compliance.policy import ACCOUNT_CAP, Objection
 from providers import delivery, health, routing, throttle
 from providers.adapters.base import Message, Outcome
 from providers.delivery import Answer, Envelope
 from providers.routing import Channel, Choice
 from smsplatform.common import database
+from tracking import links
 
 log = structlog.get_logger("send")
 
@@ -51,8 +50,6 @@ GROUP_WAIT: Final = 0.2  # seconds
 NO_SENDER_WAIT: Final = timedelta(minutes=5)  # before a row that no sender may serve is looked at again
 _REFERENCE: Final = re.compile(r"[0-9a-fA-F]{40}").fullmatch
 _MOST_FLIGHTS: Final = 32_767  # what the ledger can number
-_REFUSED: Final = (DataError, IntegrityError, ProgrammingError)
-_SETTLE_PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 # Asked with an account and an instant: what stops all sending through it now, and what forbids single rows.
 Judge = Callable[[int, datetime], tuple[fence.Fence, Objection]]
@@ -81,11 +78,15 @@ class _Row:
 
 
 class _Claimed(NamedTuple):
-    """The flights of a claimed slice by dispatch, and when it was claimed: by the database's clock, and by ours."""
+    """The flights of a claimed slice by dispatch, and when it was claimed: by the database's clock, and by ours.
+
+    `refused` are the rows for which account or carrier have no room.
+    """
 
     flights: dict[uuid.UUID, int]
     at: datetime
     clock: float
+    refused: Sequence[Refusal] = ()
 
 
 def reference(dispatch_id: uuid.UUID, flight: int) -> str:
@@ -105,7 +106,9 @@ def take_turn(batch_id: int, lease: int, *, judging: Callable[[Batch], Judge]) -
     """Post what is ready; returns within the turn's time plus one HTTP time-out. Raises LeaseLost."""
     if connection.in_atomic_block:
         raise RuntimeError("send must not run inside a transaction: its claims would not be committed before they post")
-    _Turn(batch_id, lease, judging).run()
+    turn = _Turn(batch_id, lease, judging)
+    turn.run()
+    leases.end(turn.batch)
 
 
 class _Turn:
@@ -130,7 +133,8 @@ class _Turn:
     def run(self) -> None:
         with transaction.atomic(durable=True):
             self.batch = batch = leases.take(self.batch_id, self.lease, database.now())
-        self.routes = routing.routes(batch.brand_id)
+            leases.begin(batch, "send")
+        self.routes = self._routes()
         self.look_ahead = throttle.LOOK_AHEAD_FIRST if batch.lane == Lane.URGENT else throttle.LOOK_AHEAD
         difference = database.clock_difference()
         if abs(difference) > MOST_CLOCK_DIFFERENCE:
@@ -158,6 +162,10 @@ class _Turn:
 
     # -- routes -------------------------------------------------------------------------------------------------
 
+    def _routes(self) -> routing.Routes:
+        """Read the routes as they are now; an answer leaves only from the number that the person wrote to."""
+        return routing.routes(self.batch.brand_id, only=self.batch.run.plan.get("sender"))
+
     def _line_up(self, rows: Iterable[_Row]) -> None:
         """Put each row into the queue of the channel that it goes through."""
         for row in rows:
@@ -170,7 +178,7 @@ class _Turn:
 
     def _line_up_again(self) -> None:
         """The routes have changed: read them, and let every row that is not posted yet choose again."""
-        self.routes = routing.routes(self.batch.brand_id)
+        self.routes = self._routes()
         rows = [row for queue in self.queues.values() for row in queue] + self.no_route
         self.queues, self.no_route, self.asked_for = {}, [], set()
         self.canaries &= {dispatch_id for dispatch_id, _ in self.in_air}
@@ -234,8 +242,9 @@ class _Turn:
         """Return the seconds until one of the rows without a route may have one."""
         if not self.routes.channels:
             return 30.0
-        probe = self.routes.next_probe(row.number for row in self.no_route)
-        return throttle.UNREACHABLE_WAIT if probe is None else (probe - database.now()).total_seconds()
+        now = database.now()
+        look = self.routes.next_look((row.number for row in self.no_route), now)
+        return throttle.UNREACHABLE_WAIT if look is None else (look - now).total_seconds()
 
     def _hold_unservable(self) -> None:
         """Rows that no sender of the brand may ever serve say so, instead of keeping their batch busy."""
@@ -287,7 +296,7 @@ class _Turn:
                         flight=flight,
                         account_id=channel.account_id,
                         adapter=channel.adapter,
-                        message=_message(row, flight, channel.sender, status_url, now),
+                        message=_message(row, flight, channel, status_url, self._opt_out_url(row, channel), now),
                         claimed_at=now,
                         claimed=claimed.clock,
                         post_at=started + delay,
@@ -302,7 +311,41 @@ class _Turn:
             self.answers,
             lambda segments: throttle.take(channel, segments, look_ahead=throttle.LOOK_AHEAD_FIRST).delays,
         )
+        if claimed.refused:
+            self._without_room(channel, rows, claimed.refused)
         return True
+
+    def _opt_out_url(self, row: _Row, channel: Channel) -> str:
+        """Return where mail programs may end these mails with one click (RFC 8058); texts carry it in their words."""
+        if channel.adapter.channel != "email":
+            return ""
+        return opt_out_links.url(links.base_url(self.batch.brand), row.id)
+
+    def _without_room(self, channel: Channel, rows: Sequence[_Row], refused: Sequence[Refusal]) -> None:
+        """Rows that account or carrier have no room for go through another account where only this one is full, or wait.
+
+        In a transaction of its own: what a claim locks last must not be followed by locks that come before.
+        """
+        by_id = {row.id: row for row in rows}
+        waiting: dict[tuple[str, str, datetime], list[uuid.UUID]] = {}
+        for refusal in refused:
+            row = by_id[refusal.dispatch_id]
+            tried = row.tried | {channel.account_id}
+            if refusal.rule.code == ACCOUNT_CAP and self.routes.choose(row.number, tried) is not None:
+                self._line_up([replace(row, tried=tried)])
+            else:
+                waiting.setdefault((str(refusal.rule), refusal.detail, refusal.until), []).append(row.id)
+        if not waiting:
+            return
+        try:
+            with transaction.atomic(durable=True):
+                now = database.now()
+                for (reason, detail, until), ids in waiting.items():
+                    held = Dispatch.objects.filter(id__in=ids)
+                    held.move([State.READY], State.HELD, now=now, reason=reason, detail=detail, until=until)
+        except (DatabaseError, InterfaceError):  # they are ready, and the next turn asks again
+            log.warning("hold.failed", batch=self.batch_id, exc_info=True)
+            self.is_over = True
 
     def _introduced(self, row: _Row, channel: Channel) -> _Row:
         """Return the row with a text that says who we are, where the person gets it from a number they do not know (R69)."""
@@ -326,21 +369,31 @@ class _Turn:
                     # What a pause holds, holds nothing; what is cancelled ends.
                     self.batch.dispatches.judge([State.READY], objection, now)
                     return None
+                route = claim_caps.Route(
+                    self.batch.tenant_id,
+                    self.batch.brand_id,
+                    self.batch.run.campaign_id,
+                    channel.account_id,
+                    channel.registration_id,
+                )
                 patience = settings.POST_WITHIN + timedelta(seconds=channel.limits.timeout) + settings.HORIZON_MARGIN
-                ours = Dispatch.objects.claim(
+                ours, refused = Dispatch.objects.claim(
                     sorted([row.id for row in rows], key=attrgetter("int")),
                     objection=objection,
                     intent=Intent(channel.account_id, channel.sender, choice.reason, claim, now + patience),
                     texts={row.id: (row.text, row.segments) for row in rows if row.is_introduced},
+                    quotas=claim_caps.quotas(route, now) if stop.has_limits else (),
                     now=now,
                 )
+                if ours:
+                    leases.note_progress(self.batch)
         except LeaseLost:
             return None
         except (DatabaseError, InterfaceError):
             log.warning("claim.failed", batch=self.batch_id, exc_info=True)
             self._disown(claim, [row.id for row in rows])
             return None
-        return _Claimed(ours, now, clock)
+        return _Claimed(ours, now, clock, refused)
 
     def _disown(self, claim: uuid.UUID, ids: Sequence[uuid.UUID]) -> None:
         """The connection died around the commit: if the claim was committed, nothing of it was posted (R7)."""
@@ -351,9 +404,9 @@ class _Turn:
             ours = Attempt.objects.filter(claim=claim, dispatch_id__in=ids, outcome__in=(Attempt.OPEN, Outcome.UNKNOWN))
             lost[:] = ours.values_list("dispatch_id", "flight", "account_id")
 
-        _persist(find)
+        settling.persist(find)
         now = datetime.now(UTC)
-        settle(
+        settling.settle(
             [
                 Settlement(
                     dispatch_id=dispatch_id,
@@ -397,11 +450,12 @@ class _Turn:
             self.flying[channel.account_id] -= 1
             delivery.air(channel.account_id, channel.limits.concurrency).learn(answer)
             following = self._next_try(row, answer)
-            settlement = verdict(answer, posts=row.posts, has_next=following is not None)
+            flaw = channel.adapter.answered_flaws.get(answer.result.code.lower(), "")
+            settlement = settling.verdict(answer, posts=row.posts, has_next=following is not None, number_flaw=flaw)
             settlements.append(settlement)
             if following is not None and settlement.state is State.READY:
                 again.append(following)
-        settle(settlements)
+        settling.settle(settlements)
         has_changed = self._learn(told)
         if self._ends():  # nothing more is sent, and what is in the air must come back whatever else fails
             return
@@ -424,11 +478,13 @@ class _Turn:
             self.canaries.discard(answer.dispatch_id)
             has_changed = True
             if bad is not None:  # one that was never posted tells nothing; the next is sent when its time is over
-                _persist(partial(_tell_of_canary, answer.account_id, is_well=not bad))
+                settling.persist(partial(_tell_of_canary, answer.account_id, is_well=not bad))
         for account_id, bads in seen.items():
             counts = health.watch(account_id).saw(bads, time.monotonic())
             if counts is not None and counts.is_ill:
-                _persist(partial(_declare_broken, account_id, counts))
+                settling.persist(partial(_declare_broken, account_id, counts))
+                if self.routes.is_well(account_id):
+                    delivery.withdraw(account_id)
                 has_changed = True
         return has_changed
 
@@ -472,116 +528,16 @@ def _declare_broken(account_id: int, counts: health.Counts) -> None:
     health.declare_broken(account_id, counts, database.now())
 
 
-def verdict(answer: Answer, *, posts: int, has_next: bool) -> Settlement:
-    """Return what an answer means for its dispatch, given how often it was posted before."""
-    result = answer.result
-    state = FATE[result.outcome]
-    reason, until = "", None
-    if result.outcome is Outcome.REJECTED_PERMANENT:
-        reason = f"provider:{result.code}"
-    elif result.outcome is Outcome.UNKNOWN:
-        reason = "no_clear_answer"
-    elif state is State.HELD:
-        reason = "retry"
-        if posts + 1 >= settings.MAX_FLIGHTS:
-            state, reason = State.DEAD, "retries_exhausted"
-        elif has_next:
-            state, reason = State.READY, ""
-        else:
-            until = answer.answered_at + timedelta(seconds=backoff(posts, result.retry_after))
-    return Settlement(
-        dispatch_id=answer.dispatch_id,
-        flight=answer.flight,
-        outcome=result.outcome,
-        state=state,
-        answered_at=answer.answered_at,
-        account_id=answer.account_id,
-        reason=reason,
-        detail=f"{result.code} {result.detail}".strip() if state is not State.ACCEPTED else "",
-        until=until,
-        provider_id=result.provider_id,
-        code=result.code,
-        parts=result.parts,
-        opted_out=result.opted_out,
-    )
-
-
-def backoff(posts: int, retry_after: float | None) -> float:
-    """Return the seconds to wait after the n-th posted try: doubled each time, with jitter, never below the vendor's wish."""
-    longest: float = settings.RETRY_LONGEST
-    wait: float = min(settings.RETRY_FIRST * 2**posts, longest)
-    wait *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
-    return max(wait, min(retry_after or 0.0, longest))
-
-
-def settle(settlements: Sequence[Settlement]) -> None:
-    """Store answers, retrying until it succeeds: an answer in hand must never become an unknown (R6).
-
-    One that the database can never store is stored as unknown, alone: it must not take its whole group with it.
-    """
-    if not settlements:
-        return
-    try:
-        _persist(lambda: _write(settlements))
-    except _REFUSED:
-        if len(settlements) == 1:
-            log.exception("settle.unstorable", dispatch=str(settlements[0].dispatch_id))
-            only = settlements[0]
-            doubt = Settlement(
-                dispatch_id=only.dispatch_id,
-                flight=only.flight,
-                outcome=Outcome.UNKNOWN,
-                state=State.UNKNOWN,
-                answered_at=only.answered_at,
-                account_id=only.account_id,
-                reason="unstorable_answer",
-            )
-            _persist(lambda: _write([doubt]))
-            return
-        for settlement in settlements:
-            settle([settlement])
-
-
-def _write(settlements: Sequence[Settlement]) -> None:
-    """Settle in one transaction; batches whose rows come back to life by a late answer are made due again."""
-    with transaction.atomic(durable=True):
-        now = database.commit_cheaply()
-        moved = Attempt.objects.settle(settlements, now)
-        if moved[State.UNKNOWN, State.HELD]:
-            revived = Dispatch.objects.filter(id__in=[s.dispatch_id for s in settlements], batch__isnull=False)
-            scheduling.reopen(revived.values_list("batch_id", flat=True), now)
-
-
-def _persist(write: Callable[[], None]) -> None:
-    """Repeat while the database is away. Only the death of the process ends this; then recovery says `unknown`.
-
-    What the database refuses for its content is raised: repeating would not help.
-    """
-    failures = 0
-    while True:
-        try:
-            write()
-        except _REFUSED:
-            raise
-        except (DatabaseError, InterfaceError):
-            pause = _SETTLE_PAUSES[min(failures, len(_SETTLE_PAUSES) - 1)]
-            failures += 1
-            log.warning("settle.waits", failures=failures, exc_info=failures == 1)
-            connection.close()
-            time.sleep(pause)
-        else:
-            return
-
-
-def _message(row: _Row, flight: int, sender: str, status_url: str, now: datetime) -> Message:
+def _message(row: _Row, flight: int, channel: Channel, status_url: str, opt_out_url: str, now: datetime) -> Message:
     ours = reference(row.id, flight)
     return Message(
         reference=ours,
         to=row.number,
-        sender=sender,
+        sender=channel.sender,
         text=row.text,
         segments=row.segments,
         status_url=f"{status_url}{ours}",
         valid_for=max(int((row.good_until - now).total_seconds()), 1),
         expires_at=row.good_until,
+        opt_out_url=opt_out_url,
     )

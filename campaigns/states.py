@@ -90,7 +90,7 @@ OPEN: Final = (*WAITING, S.SENDING)
 SETTLED: Final = (S.DELIVERED, S.REJECTED, S.BLOCKED, S.CANCELLED, S.EXPIRED)
 TROUBLE: Final = (S.DEAD, S.UNKNOWN)
 
-# What an answer means for the dispatch; a state that depends on the tries left is decided in sending.verdict().
+# What an answer means for the dispatch; a state that depends on the tries left is decided in settling.verdict().
 FATE: Final[dict[Outcome, State]] = {
     Outcome.ACCEPTED: S.ACCEPTED,
     Outcome.REJECTED_PERMANENT: S.REJECTED,

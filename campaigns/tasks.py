@@ -14,14 +14,22 @@ from django.conf import settings
 from django.db import transaction
 
 from campaigns import (
+    answers,
+    canaries,
+    clicks,
+    erasure,
     fence,
     imports,
     launch,
     notifications,
+    opt_outs,
+    preflight,
     receipts,
     reconciling,
     recovery,
     replies,
+    retention,
+    reviews,
     schedules,
     scheduling,
     sending,
@@ -30,11 +38,14 @@ from campaigns.leases import LeaseLost
 from campaigns.models import Lane
 from campaigns.pipeline import PIPELINE, Stage, record_results
 from campaigns.scheduling import Leased
+from compliance import consent, hygiene, traffic
 from smsplatform.common import database, partitions
+from smsplatform.tenancy import seals
 
 log = structlog.get_logger("tasks")
 
 _IMPORT_TURN: Final = timedelta(seconds=60)
+_LONG_TURN: Final = timedelta(seconds=60)
 
 
 def _task(stage: Stage) -> Any:
@@ -113,6 +124,11 @@ def collect() -> None:
         hand_out(lane)
 
 
+def start_collecting() -> None:
+    """Have a single message go out at once; if the broker is down, beat collects it within seconds of its return."""
+    _publish(lambda: collect.si().set(queue="urgent.sql", expires=10).apply_async())
+
+
 @shared_task(name="fire_schedules")
 def fire_schedules() -> None:
     """Launch what repeats."""
@@ -149,7 +165,16 @@ def apply_events() -> None:
     """Apply what providers told us, until nothing is left."""
     while receipts.apply_events() == receipts.MOST:
         pass
+
+
+@shared_task(name="answer_replies", queue="urgent.sql")
+def answer_replies() -> None:
+    """Do what people's texts ask for, hand their answers out at once, and tidy. It shares no queue with the work on events."""
+    if answers.answer_replies(database.now()):
+        collect()
+    # Not with the events: behind a flood of reports it would be late in lists and totals. The claim asks by itself.
     replies.tidy_stops(database.now())
+    opt_outs.tidy(database.now())
 
 
 @shared_task(name="recover")
@@ -163,16 +188,70 @@ def recover() -> None:
         start_materialising(run_id)
     for import_id in imports.resume_stalled(now):
         start_import(import_id)
+    for preflight_id in preflight.stalled(now):
+        start_preflight(preflight_id)
     recovery.settle_unknowns(now)
+    reviews.end_overdue(now)
     if ended:
         for lane in Lane:
             hand_out(lane)
+
+
+@shared_task(name="watch_canaries")
+def watch_canaries() -> None:
+    """Release or halt what waits for its canary; then hand out."""
+    if canaries.watch(database.now()):
+        hand_out(Lane.BULK)
+
+
+@shared_task(name="run_preflight")
+def run_preflight(preflight_id: int) -> None:
+    """Count what a launch would do."""
+    preflight.run(preflight_id)
+
+
+def start_preflight(preflight_id: int) -> None:
+    """Have the pre-flight run soon; if the broker is down, its page says that it waits."""
+    _publish(lambda: run_preflight.si(preflight_id).set(queue="imports").apply_async())
 
 
 @shared_task(name="ask_providers", queue="imports")
 def ask_providers() -> None:
     """Ask providers about what is in doubt. It may take long, so it shares the queue of what nobody waits for."""
     reconciling.ask_providers(database.now())
+
+
+@shared_task(name="seal_ledgers")
+def seal_ledgers() -> None:
+    """Seal what has been added to the trail since the last minute."""
+    seals.seal_all(database.now())
+
+
+@shared_task(name="erase_people", queue="imports")
+def erase_people() -> None:
+    """Go on with the erasures that have something to do; it may take long, so it shares the queue of what nobody waits for."""
+    now = database.now()
+    for person_id in erasure.at_work(now):
+        erasure.work(person_id, until=now + _LONG_TURN)
+
+
+def start_erasing() -> None:
+    """Have what was asked for done soon; if the broker is down, the next minute's beat finds it."""
+    _publish(lambda: erase_people.si().set(queue="imports").apply_async())
+
+
+@shared_task(name="apply_retention", queue="imports")
+def apply_retention() -> None:
+    """Take away what tenants need not keep any more, a turn at a time."""
+    now = database.now()
+    retention.apply(now=now, until=now + _LONG_TURN)
+
+
+@shared_task(name="judge_clicks", queue="imports")
+def judge_clicks() -> None:
+    """Tell people from machines among the hits that nobody has judged yet; nobody waits for it."""
+    now = database.now()
+    clicks.judge(until=now + _LONG_TURN)
 
 
 @shared_task(name="keep_house")
@@ -183,6 +262,9 @@ def keep_house() -> None:
     recovery.settle_runs(now)
     imports.forget_failed(now)
     recovery.forget(now)
+    consent.expire(now)
+    hygiene.forget(now)
+    traffic.forget(now)
 
 
 def _publish(publish: Callable[[], Any]) -> None:

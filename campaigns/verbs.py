@@ -15,7 +15,8 @@ from django.db import models
 from campaigns import moves
 from campaigns.moves import Moved
 from campaigns.states import EARLY, FATE, State
-from compliance import caps, policy, suppression
+from compliance import cap_windows, caps, claim_caps, hygiene, policy, reasons, suppression
+from compliance.cap_windows import Quota
 from compliance.policy import Objection
 from providers.adapters.base import Outcome
 from smsplatform.common.database import execute, keys_of, rows
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 LOCK_LIFE: Final = timedelta(seconds=60)
 BUSY_WAIT: Final = timedelta(seconds=5)
-# The zones key of a row: what is known of the person now, not at launch.
+# The place key of a row: what is known of the person now, not at launch. Of what a row was judged by, `zones` is a note.
 ZONES: Final = "coalesce(r.zones, d.zones)"
 # How many delivery reports a flight will have at vendors that report on each part; as we count, until the answer says it.
 PARTS: Final = "CASE WHEN a.proof = 'answer' THEN a.parts ELSE greatest(a.parts, d.segments) END"
@@ -47,6 +48,7 @@ class Rendered(NamedTuple):
     links: str | None = None  # JSON list of destinations
     segments: int = 0
     good_until: datetime | None = None
+    zones: str = ""  # the place key that it was judged by
 
 
 class Settlement(NamedTuple):
@@ -65,6 +67,7 @@ class Settlement(NamedTuple):
     code: str = ""
     parts: int = 1
     opted_out: bool = False
+    number_flaw: str = ""  # why no text reaches the number, where the code says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,13 @@ class Intent:
     reason: str
     claim: uuid.UUID
     horizon: datetime
+
+
+class Claimed(NamedTuple):
+    """The flights of a claim by dispatch, and the rows that account or carrier have no room for."""
+
+    flights: dict[uuid.UUID, int]
+    refused: list[caps.Refusal]
 
 
 class DispatchQuerySet(models.QuerySet["Dispatch"]):
@@ -159,8 +169,8 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
             given="""
               SELECT g.*, NULL::timestamptz AS until FROM unnest(
                 %(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[], %(details)s::text[], %(texts)s::text[],
-                %(links)s::jsonb[], %(segments)s::int[], %(good)s::timestamptz[])
-              AS g(id, state, reason, detail, text, links, segments, good_until)""",
+                %(links)s::jsonb[], %(segments)s::int[], %(good)s::timestamptz[], %(zones)s::text[])
+              AS g(id, state, reason, detail, text, links, segments, good_until, zones)""",
             parameters={
                 "ids": [row.dispatch_id for row in rendered],
                 "states": [row.state for row in rendered],
@@ -170,11 +180,12 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
                 "links": [row.links for row in rendered],
                 "segments": [row.segments for row in rendered],
                 "good": [row.good_until for row in rendered],
+                "zones": [row.zones for row in rendered],
             },
             origins=[State.QUEUED],
             targets=[State.CLEARED, State.BLOCKED],
             now=now,
-            assign=", text = g.text, links = g.links, segments = g.segments, good_until = g.good_until",
+            assign=", text = g.text, links = g.links, segments = g.segments, good_until = g.good_until, zones = g.zones",
         )
 
     def take_locks(self, now: datetime, *, person_capped: bool) -> Moved:
@@ -211,23 +222,40 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
             now=now,
         )
 
-    def reserve(self, brand: Brand, category: policy.Category, now: datetime) -> Moved:
+    def reserve(
+        self,
+        brand: Brand,
+        category: policy.Category,
+        now: datetime,
+        *,
+        campaign_id: int | None = None,
+        per_hour: int | None = None,
+    ) -> Moved:
         """locked -> allowed with a permit, or held by a cap; a row whose lock is gone -> queued. Locks end here."""
         ids = self.in_state(State.LOCKED).lock()
         if not ids:
             return Moved()
         # Locked too: an overtaker of an expired lock waits for our commit, and then counts our permits.
         asking = rows(
-            """
-            SELECT d.id, d.number FROM campaigns_dispatch d JOIN campaigns_sendlock l
+            f"""
+            SELECT d.id, d.number, d.segments, coalesce({ZONES}, '') FROM campaigns_dispatch d JOIN campaigns_sendlock l
               ON l.brand_id = d.brand_id AND l.number = d.number AND l.dispatch_id = d.id AND l.until > %s
+              LEFT JOIN campaigns_recipient r ON r.id = d.recipient_id
             WHERE d.id = ANY(%s) ORDER BY l.number FOR UPDATE OF l
             """
             if category.has_person_cap
-            else "SELECT d.id, d.number FROM campaigns_dispatch d WHERE %s IS NOT NULL AND d.id = ANY(%s) ORDER BY d.id",
+            else "SELECT d.id, d.number, d.segments FROM campaigns_dispatch d"
+            " WHERE %s IS NOT NULL AND d.id = ANY(%s) ORDER BY d.id",
             [now, ids],
         )
-        decisions = caps.reserve(brand=brand, category=category, asking=asking, now=now)
+        decisions = caps.reserve(
+            brand=brand,
+            category=category,
+            asking=[caps.Asking(*row) for row in asking],
+            now=now,
+            campaign_id=campaign_id,
+            per_hour=per_hour,
+        )
         decided: list[tuple[Any, ...]] = [
             (d.dispatch_id, State.ALLOWED, "", "", None, d.good_until)
             if isinstance(d, caps.Grant)
@@ -274,16 +302,18 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
         intent: Intent,
         now: datetime,
         texts: Mapping[uuid.UUID, tuple[str, int]] = MappingProxyType({}),
-    ) -> dict[uuid.UUID, int]:
-        """ready -> sending: ask every question again, write the intent of each row's next flight; return the flights.
+        quotas: Sequence[Quota] = (),
+    ) -> Claimed:
+        """ready -> sending: ask every question again, write the intent of each row's next flight.
 
+        Return the flights, and the rows for which the account or carrier has no room: these stay ready.
         `ids` in order; `texts` has the text and its segments of those that are posted with another one than is stored.
         Only inside a durable transaction that commits before the first byte leaves; only the rows returned are ours.
         A row that has a live attempt in the ledger although it is ready must not be: it becomes unknown, and the audit
         raises the alarm.
         """
         if not ids:
-            return {}
+            return Claimed({}, [])
         locked = rows(
             """
             SELECT id, good_until > %(now)s AND expires_at > %(now)s FROM campaigns_dispatch
@@ -291,10 +321,14 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
             """,
             {"now": now, "ids": list(ids), "first": ids[0], "last": ids[-1]},
         )
-        stopped, _ = _judge([row_id for row_id, _ in locked], [State.READY], objection, now)
+        stopped, _ = _judge([row_id for row_id, _ in locked], [State.READY], objection, now, quotas)
         wanted = [row_id for row_id, is_good in locked if is_good and row_id not in stopped]
+        refused = _take_from(quotas, wanted, texts)
+        if refused:
+            without_room = {refusal.dispatch_id for refusal in refused}
+            wanted = [row_id for row_id in wanted if row_id not in without_room]
         if not wanted:
-            return {}
+            return Claimed({}, refused)
         given: dict[str, Any] = {
             "account": intent.account_id,
             "sender": intent.sender,
@@ -302,6 +336,7 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
             "now": now,
             "horizon": intent.horizon,
             "reason": intent.reason,
+            "rules": objection.dated,
             "ids": wanted,
             "first": wanted[0],
             "last": wanted[-1],
@@ -310,8 +345,9 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
             rows(
                 """
                 INSERT INTO campaigns_attempt
-                  (dispatch_id, flight, tenant_id, account_id, sender, claim, claimed_at, horizon_at, outcome, reason)
-                SELECT id, flight + 1, tenant_id, %(account)s, %(sender)s, %(claim)s, %(now)s, %(horizon)s, 'open', %(reason)s
+                  (dispatch_id, flight, tenant_id, account_id, sender, claim, claimed_at, horizon_at, outcome, reason, rules)
+                SELECT id, flight + 1, tenant_id, %(account)s, %(sender)s, %(claim)s, %(now)s, %(horizon)s, 'open', %(reason)s,
+                  %(rules)s
                 FROM campaigns_dispatch WHERE id = ANY(%(ids)s) AND id BETWEEN %(first)s AND %(last)s ORDER BY id
                 ON CONFLICT DO NOTHING RETURNING dispatch_id, flight
                 """,
@@ -347,7 +383,7 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
         if len(ours) < len(wanted):
             taken = self.filter(id__in=[row_id for row_id in wanted if row_id not in ours])
             taken.move([State.READY], State.UNKNOWN, now=now, reason="live_attempt_in_ledger")
-        return ours
+        return Claimed(ours, refused)
 
     def give_up(self, now: datetime) -> Moved:
         """sending -> unknown where no answer can come any more: nobody knows whether these were taken."""
@@ -410,6 +446,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
             else:
                 surprises.append(answer)
         believe_opt_outs([answer.dispatch_id for answer in others if answer.opted_out], now)
+        believe_flaws([(a.dispatch_id, a.account_id, a.number_flaw, a.code) for a in others if a.number_flaw], now)
         self._remember_names(taken + surprises, now)
         self._remember_parts([answer for answer in taken + surprises if answer.parts > 1])
         return self._accept(taken, now) + self._prove(surprises, now) + self._give_fates(others, now)
@@ -573,23 +610,47 @@ def believe_opt_outs(ids: Sequence[uuid.UUID], now: datetime) -> None:
     if not ids:
         return
     found = rows(
-        "SELECT tenant_id, brand_id, number, id::text FROM campaigns_dispatch WHERE id = ANY(%s)", [sorted(set(ids))]
+        "SELECT tenant_id, brand_id, number, id::text, id FROM campaigns_dispatch WHERE id = ANY(%s)",
+        [sorted(set(ids))],
     )
     people = [suppression.Person(*row) for row in found]
-    if people:
-        suppression.suppress_all(people, reason="provider_blocked", source="provider", now=now)
+    suppression.suppress_all(people, reason=reasons.PROVIDER_BLOCKED, source="provider", now=now)
+
+
+def believe_flaws(said: Sequence[tuple[uuid.UUID, int, str, str]], now: datetime) -> None:
+    """The provider says that no text reaches these dispatches' numbers: (dispatch, account, why, the provider's code)."""
+    if not said:
+        return
+    found = rows(
+        """
+        SELECT d.tenant_id, d.number, g.reason, a.provider, g.code, d.id::text
+        FROM unnest(%(ids)s::uuid[], %(accounts)s::bigint[], %(reasons)s::text[], %(codes)s::text[])
+          AS g(id, account_id, reason, code)
+        JOIN campaigns_dispatch d ON d.id = g.id AND d.id = ANY(%(ids)s)
+        JOIN providers_provideraccount a ON a.id = g.account_id
+        """,
+        dict(zip(("ids", "accounts", "reasons", "codes"), map(list, zip(*said, strict=True)), strict=True)),
+    )
+    hygiene.mark([hygiene.Fact(*row) for row in found], now=now)
 
 
 def _judge(
-    ids: Sequence[uuid.UUID], origins: Sequence[State], objection: Objection, now: datetime
+    ids: Sequence[uuid.UUID],
+    origins: Sequence[State],
+    objection: Objection,
+    now: datetime,
+    quotas: Sequence[Quota] = (),
 ) -> tuple[set[uuid.UUID], Moved]:
-    """Move those of the locked rows that break a rule; most break none, and then nothing is written."""
+    """Move those of the locked rows that break a rule; most break none, and then nothing is written.
+
+    `quotas` are what the caller takes from next.
+    """
     if not ids:
         return set(), Moved()
     found = rows(
         f"""
         SELECT * FROM (
-          SELECT d.id, {objection.place} AS place, {objection.until} AS until
+          SELECT d.id, {objection.place} AS place, {objection.until} AS until, {objection.detail} AS detail
           FROM campaigns_dispatch d LEFT JOIN campaigns_recipient r ON r.id = d.recipient_id {objection.joins}
           WHERE d.id = ANY(%(ids)s) AND d.id BETWEEN %(first)s AND %(last)s) j
         WHERE place IS NOT NULL ORDER BY id
@@ -598,24 +659,53 @@ def _judge(
     )
     if not found:
         return set(), Moved()
-    stopped = [row_id for row_id, _, _ in found]
-    rules = [objection.rules[place] for _, place, _ in found]
+    stopped = [row_id for row_id, _, _, _ in found]
+    if quotas:  # what the stopped give back may be locked after what is taken next: R17
+        cap_windows.lock(quotas, stopped)
+    rules = [objection.rules[place] for _, place, _, _ in found]
     moved = moves.apply(
         stopped,
-        given="SELECT id, state, reason, '' AS detail, until"
-        " FROM unnest(%(ids)s::uuid[], %(fates)s::text[], %(rules)s::text[], %(untils)s::timestamptz[])"
-        " AS g(id, state, reason, until)",
+        given="SELECT id, state, reason, detail, until"
+        " FROM unnest(%(ids)s::uuid[], %(fates)s::text[], %(rules)s::text[], %(details)s::text[], %(untils)s::timestamptz[])"
+        " AS g(id, state, reason, detail, until)",
         parameters={
             "ids": stopped,
             "fates": [rule.fate.value for rule in rules],
             "rules": [str(rule) for rule in rules],
-            "untils": [until for _, _, until in found],
+            "details": [detail for _, _, _, detail in found],
+            "untils": [until for _, _, until, _ in found],
         },
         origins=origins,
         targets=_STOPPED,
         now=now,
     )
     return set(stopped), moved
+
+
+def _take_from(
+    quotas: Sequence[Quota], ids: Sequence[uuid.UUID], texts: Mapping[uuid.UUID, tuple[str, int]]
+) -> list[caps.Refusal]:
+    """Take from the limits of account and carrier, by position; return the rows without room."""
+    if not quotas or not ids:
+        return []
+    found = rows(
+        """
+        SELECT d.id, d.number, d.segments, coalesce((
+            SELECT max(coalesce(u.n, 1)) FROM compliance_permit p, unnest(p.windows, p.charges) AS u(id, n)
+            JOIN compliance_capwindow w ON w.id = u.id AND w.unit = 'segments' AND w.carrier = ''
+            WHERE p.dispatch_id = d.id), d.segments),
+          r.fields ->> 'carrier'
+        FROM campaigns_dispatch d LEFT JOIN campaigns_recipient r ON r.id = d.recipient_id
+        WHERE d.id = ANY(%(ids)s) AND d.id BETWEEN %(first)s AND %(last)s ORDER BY d.id
+        """,
+        {"ids": list(ids), "first": ids[0], "last": ids[-1]},
+    )
+    claiming = []
+    for row_id, number, segments, reserved, carrier in found:
+        present = texts[row_id][1] if row_id in texts else segments
+        # By how much it has grown since its permit: an earlier try may have left the longer text, and given its share back.
+        claiming.append(claim_caps.Claiming(row_id, number, present, max(present - reserved, 0), carrier))
+    return claim_caps.take(quotas, claiming)
 
 
 def _lock(ids: list[uuid.UUID]) -> dict[uuid.UUID, tuple[str, int]]:

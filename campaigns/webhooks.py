@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from campaigns import arrivals, refusals, replies
 from campaigns.arrivals import AccountChanged
 from campaigns.models import RawEvent
-from providers.adapters.base import Adapter, Event, MalformedEvent, Receipt, WebhookRequest
+from providers.adapters.base import Adapter, Event, Inbound, MalformedEvent, Receipt, WebhookRequest
 from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common.sessionless import sessionless
 
@@ -76,6 +76,8 @@ def receive(  # noqa: PLR0911 - each refusal leaves at once, before any dearer w
     _remember(account, adapter)
     if is_news:
         _nudge()
+    if is_news and any(isinstance(event, Inbound) for event in events):
+        _have_answered()
     answer = adapter.answer(call)
     return HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)
 
@@ -136,6 +138,16 @@ def _nudge() -> None:
     try:
         tasks.apply_events.apply_async(countdown=wait, expires=10)
     except Exception:  # noqa: BLE001 - the event is stored; only its speed is at stake
+        log.warning("webhook.nudge_failed")
+
+
+def _have_answered() -> None:
+    """Have people answered at once; beat does it within a second all the same."""
+    from campaigns import tasks
+
+    try:
+        tasks.answer_replies.apply_async(expires=10)
+    except Exception:  # noqa: BLE001 - the text is stored; only its speed is at stake
         log.warning("webhook.nudge_failed")
 
 

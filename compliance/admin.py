@@ -1,110 +1,106 @@
-"""The admin of what forbids or limits a text. A suppression may be added by hand, and never changed or released here."""
+"""The admin of what forbids or limits a text, and of what people are answered; of suppressions in suppression_admin.py."""
 
-import re
-from typing import Any
+from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
-from compliance.models import CapWindow, Permit, Suppression
-from compliance.policy import Category
-from smsplatform.common import database, mailbox
+from compliance import (
+    admin_hours,  # noqa: F401 - registers blackouts, regional holds and the page of rules
+    automatic_texts,
+    consent_admin,  # noqa: F401 - registers itself
+    suppression_admin,  # noqa: F401 - registers itself
+)
+from compliance.keywords import Purpose
+from compliance.models import AutomaticTexts, ErasedPerson, Permit
+from smsplatform.common import database
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
-from smsplatform.tenancy.admin_scope import Facts, TenantForm, actor_of, scope_of
-
-_E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-
-
-class SuppressionForm(TenantForm):
-    """A suppression typed by a person: of one brand, or by superusers, of the whole platform."""
-
-    number = forms.CharField(
-        max_length=254, help_text="With the country code, like +12025550123; or an e-mail address."
-    )
-    category = forms.ChoiceField(
-        choices=[("", "every category"), *Category.choices()], required=False, help_text="What is not to be sent."
-    )
-
-    class Meta:
-        model = Suppression
-        fields = ("brand", "number", "category", "reason")
-
-    def _get_validation_exclusions(self) -> set[str]:
-        # They decide whether the same number is suppressed already.
-        return super()._get_validation_exclusions() - {"scope", "released_at"}
-
-    def clean_number(self) -> str:
-        if _ADDRESS.fullmatch(self.cleaned_data["number"]):
-            return mailbox.spelled(self.cleaned_data["number"])
-        number = re.sub(r"[\s().-]", "", self.cleaned_data["number"])
-        if not _E164.fullmatch(number):
-            raise forms.ValidationError("Write it in full, with the country code, like +12025550123.")
-        return number
-
-    def clean(self) -> dict[str, Any]:
-        brand = self.cleaned_data.get("brand")
-        self.instance.scope = Suppression.Scope.PLATFORM if brand is None else Suppression.Scope.BRAND
-        self.instance.tenant = None if brand is None else brand.tenant
-        return super().clean()
-
-
-@admin.register(Suppression)
-class SuppressionAdmin(BigTableAdmin):
-    """Stored "do not text"."""
-
-    form = SuppressionForm
-    change_role = delete_role = None
-    list_display = ("number", "brand", "category", "reason", "source", instant("created_at"), instant("released_at"))
-    list_select_related = ("brand",)
-    list_filter = ("brand", "scope")
-    search_fields = ("number",)
-    search_help_text = "The whole number, like +12025550123."
-    ordering = ("-pk",)
-    newest = 100_000
-    readonly_fields = ("source", "evidence", "created_at", "released_at")
-
-    def get_fieldsets(self, _request: HttpRequest, obj: Any = None) -> Any:
-        written = ("brand", "number", "category", "reason")
-        if obj is not None:
-            return ((None, {"fields": ("scope", *written, *self.readonly_fields)}),)
-        return (
-            (None, {"fields": written, "description": "It holds from the moment you save it, and is never deleted."}),
-        )
-
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        if db_field.name == "brand" and field is not None:
-            is_operator = scope_of(request).is_superuser
-            field.required = not is_operator
-            field.empty_label = "the whole platform" if is_operator else "---------"
-        return field
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
-        obj.source, obj.evidence, obj.created_at = "admin", actor_of(request), database.now()
-        super().save_model(request, obj, form, change)
-
-
-@admin.register(CapWindow)
-class CapWindowAdmin(Facts, BigTableAdmin):
-    """How much of each limit is used."""
-
-    list_display = ("subject", instant("starts_at"), instant("ends_at"), "used")
-    search_fields = ("subject",)
-    search_help_text = "Whose limit, like brand:7."
-    ordering = ("-pk",)
-    newest = 100_000
-    fields = ("subject", "starts_at", "ends_at", "used")
+from smsplatform.tenancy.admin_private import NUMBER
+from smsplatform.tenancy.admin_scope import Facts, TenantScopedAdmin, long_text
 
 
 @admin.register(Permit)
 class PermitAdmin(Facts, BigTableAdmin):
     """Reservations: one for each dispatch whose state holds one."""
 
-    list_display = ("dispatch_id", "brand", "number", "is_person_capped", instant("at"), "over_cap")
+    list_display = ("dispatch_id", "brand", NUMBER, "is_person_capped", instant("at"), "over_cap")
     list_select_related = ("brand",)
     search_fields = ("dispatch_id",)
     search_help_text = "The whole id of a dispatch."
     ordering = ("-pk",)
-    fields = ("dispatch_id", "brand", "number", "is_person_capped", "windows", "at", "over_cap")
+    readonly_fields: ClassVar[Any] = (NUMBER,)
+    fields: ClassVar[Any] = (
+        "dispatch_id", "brand", NUMBER, "is_person_capped", "windows", "charges", "claim_windows",
+        "claim_charges", "at", "over_cap",
+    )  # fmt: skip
+
+
+@admin.register(ErasedPerson)
+class ErasedPersonAdmin(Facts, BigTableAdmin):
+    """People who asked to be forgotten. Who they are, nobody can say any more."""
+
+    list_display = (
+        "__str__",
+        instant("asked_at"),
+        "asked_by",
+        "is_suppressed",
+        instant("erased_at"),
+        instant("done_at"),
+    )
+    ordering = ("-pk",)
+    fields = ("reason", "asked_by", "asked_at", "is_suppressed", "erased_at", "done_at", "counts")
+
+
+_TITLES = {
+    Purpose.OPT_OUT: "answer to STOP",
+    Purpose.HELP: "answer to HELP",
+    Purpose.OPT_IN: "answer to START",
+    Purpose.ASK: "question of a double opt-in",
+}
+
+
+@admin.display(description="what is sent now")
+def _shown_texts(texts: AutomaticTexts) -> SafeString | str:
+    """Each text as it would go out today, or what it lacks."""
+    if texts.brand_id is None:
+        return "Save it to see the texts."
+    day = database.now().date()
+    program = automatic_texts.program_of(texts)
+    lines = []
+    for purpose in automatic_texts.FIELDS:
+        worded = automatic_texts.text(texts, purpose=purpose, day=day)
+        lacks = " ".join(automatic_texts.explain(worded, program=program))
+        told = worded.text if worded.is_fit else f"Not sent: {lacks}"
+        lines.append((_TITLES[purpose], told))
+    return format_html('<dl class="texts">{}</dl>', format_html_join("", "<dt>{}</dt><dd>{}</dd>", lines))
+
+
+@admin.register(AutomaticTexts)
+class AutomaticTextsAdmin(TenantScopedAdmin):
+    """What brands tell people who text STOP, HELP or START."""
+
+    list_display = ("brand", "program", "monthly", "help_page", "help_phone", "help_email")
+    list_select_related = ("brand",)
+    list_filter = ("brand",)
+    search_fields = ("program",)
+    fieldsets: ClassVar[Any] = (
+        (
+            None,
+            {
+                "fields": ("brand", "program", "monthly", ("help_page", "help_phone", "help_email"), _shown_texts),
+                "description": "The texts are made of these facts. One that lacks what the law asks for is not sent.",
+            },
+        ),
+        (
+            "Own words",
+            {
+                "fields": ("opt_out_text", "help_text", "opt_in_text", "ask_text"),
+                "description": "Each in one segment, without an offer. They are checked when you save.",
+            },
+        ),
+        ("How texts from people are read", {"fields": ("languages", "reviews_intent_abroad")}),
+    )
+    readonly_fields: ClassVar[Any] = (_shown_texts,)
+    formfield_overrides = long_text(3)
+    autocomplete_fields = ("brand",)

@@ -3,11 +3,11 @@
 A rule says which hours of a local date are allowed (start inclusive, end exclusive). Everything is
 computed exactly, also on days when clocks change: allowed times become intervals of UTC, and the
 intervals of all zones are intersected. Nothing is submitted in the last minutes (`guard`), because
-providers queue.
+providers queue. Which rules hold for whom is asked of `compliance.hours`; here is only the arithmetic.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -53,10 +53,18 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Open until an instant, or closed until one; None: it does not open within two weeks."""
+    """Open until an instant, or closed until one; None: it does not open within two weeks.
+
+    `ends` is when a closed one, once open, closes again; `code` and `detail` name what closes it, and `spread` is how much
+    later than `until` whoever waits for it may go on, so that not everybody does at once.
+    """
 
     is_open: bool
     until: datetime | None
+    ends: datetime | None = field(default=None, compare=False)
+    code: str = ""
+    detail: str = ""
+    spread: timedelta = field(default=timedelta(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ def window(*, zones: str, hours: Rule, now: datetime, guard: timedelta = END_GUA
         if interval.start <= now:
             return Window(is_open=True, until=last)
         if interval.start - now <= HORIZON:
-            return Window(is_open=False, until=interval.start)
+            return Window(is_open=False, until=interval.start, ends=last)
         break
     return Window(is_open=False, until=None)
 

@@ -15,7 +15,8 @@ _BASIC: Final = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _EXTENSION: Final = frozenset("\f^{}\\[~]|€")
-_GSM: Final = _BASIC | _EXTENSION
+GSM: Final = _BASIC | _EXTENSION
+"""Every character that a text may have without becoming UCS-2."""
 _LAST_BMP: Final = "\uffff"
 
 _GSM_ROOM: Final = (160, 153)
@@ -36,7 +37,7 @@ def count(text: str) -> Segments:
     characters = set(text)
     if characters <= _BASIC:
         return Segments("GSM-7", _pieces(len(text), _GSM_ROOM), len(text))
-    if characters <= _GSM:
+    if characters <= GSM:
         double = characters & _EXTENSION
         encoding: Encoding = "GSM-7"
         room = _GSM_ROOM

@@ -3,16 +3,16 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
-from providers import checking, health
+from providers import checking, health, registering
 from providers.account_form import AccountForm, credential_fields, manual, option_fields, option_groups
 from providers.adapters import ADAPTERS
-from providers.models import AccountHealth, Pin, ProviderAccount, Registration, Sender
+from providers.models import AccountHealth, Pin, Price, ProviderAccount, Registration, Sender
 from smsplatform.common import database
 from smsplatform.common.errors import ApplicationError
 from smsplatform.tenancy import audit
@@ -27,6 +27,7 @@ class SenderInline(TenantScopedInline):
         "brand",
         "address",
         "kind",
+        "opt_out_mode",
         "position",
         "weight",
         "countries",
@@ -176,10 +177,20 @@ class ProviderAccountAdmin(VerbsAdmin):
         }
         return TemplateResponse(request, "admin/providers/provideraccount/choose_provider.html", context)
 
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: Any) -> None:
+        super().save_formset(request, form, formset, change)
+        for sender in (*formset.new_objects, *(row for row, _ in formset.changed_objects)):
+            _warn(request, sender)
+
     @staticmethod
     def _provider(request: HttpRequest, obj: Any = None) -> str:
         slug: str = request.GET.get("provider", "") if obj is None else obj.provider
         return slug if slug in ADAPTERS else ""
+
+
+def _warn(request: HttpRequest, sender: Sender) -> None:
+    if told := registering.warning(sender):
+        messages.warning(request, told)
 
 
 @admin.register(Sender)
@@ -195,6 +206,7 @@ class SenderAdmin(TenantScopedAdmin):
         "account",
         "address",
         "kind",
+        "opt_out_mode",
         "position",
         "weight",
         "countries",
@@ -203,6 +215,17 @@ class SenderAdmin(TenantScopedAdmin):
         "is_active",
     )
     autocomplete_fields = ("brand", "account")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        (title, options), *others = super().get_fieldsets(request, obj)
+        told = registering.warning(obj) if obj is not None else ""
+        if told:
+            options = {**options, "description": format_html("<p><b>{}</b></p>", told)}
+        return [(title, options), *others]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        super().save_model(request, obj, form, change)
+        _warn(request, obj)
 
 
 @admin.register(Registration)
@@ -244,3 +267,23 @@ class PinAdmin(TenantScopedAdmin):
     )
     delete_role = Role.MANAGER  # who pins may also release
     autocomplete_fields = ("brand", "account")
+
+
+@admin.register(Price)
+class PriceAdmin(TenantScopedAdmin):
+    """What segments cost, for the estimate of a pre-flight."""
+
+    list_display = ("account", "country", "micros", "currency")
+    list_select_related = ("account",)
+    list_filter = ("account",)
+    fieldsets: ClassVar[Any] = (
+        (
+            None,
+            {
+                "fields": ("account", "country", "micros", "currency"),
+                "description": "The cost of a campaign is told before it is launched once every account that it would go"
+                " through has a price for every country of its people.",
+            },
+        ),
+    )
+    autocomplete_fields = ("account",)

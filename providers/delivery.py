@@ -272,8 +272,8 @@ async def _exchange(session: aiohttp.ClientSession, envelope: Envelope) -> tuple
         # An adapter says with a ValueError what its vendor cannot carry; anything else is a defect of ours.
         why = envelope.adapter.shown(str(error)) if isinstance(error, ValueError) else ""
         return Result(Outcome.REJECTED_PERMANENT, code="not_callable", detail=why or type(error).__name__), False
-    if _is_too_late(envelope):
-        return _TOO_LATE, False
+    if hindrance := _hindrance(envelope):
+        return hindrance, False
     if isinstance(call, MailCall):
         answer = await mail.transact(call, envelope.timeout)
         return envelope.adapter.read(envelope.message, answer), answer.timed_out
@@ -290,8 +290,8 @@ async def _exchange_parcel(
         call = adapter.call_batch(messages)
     except Exception:  # noqa: BLE001 - nothing was sent; alone each can say why not
         return SPLIT, False
-    if any(map(_is_too_late, parcel)):
-        return [_TOO_LATE] * len(parcel), False
+    if hindrance := next(filter(None, map(_hindrance, parcel)), None):
+        return [hindrance] * len(parcel), False
     reply, timed_out = await _ask(session, call, _patience(parcel[0].timeout))
     if isinstance(reply, Result):
         return [reply] * len(parcel), timed_out
@@ -302,10 +302,25 @@ async def _exchange_parcel(
 
 
 _TOO_LATE: Final = Result(Outcome.NOT_POSTED, code="too_late_to_post")
+_WITHDRAWN: Final = Result(Outcome.NOT_POSTED, code="account_broken")
+_WITHDRAWN_ONCE: Final = 30.0  # seconds; shorter than an account is broken
+_withdrawn: dict[int, float] = {}
 
 
-def _is_too_late(envelope: Envelope) -> bool:
-    return clock() > envelope.post_by or time.time() > envelope.wall_by + _WALL_SLACK
+def withdraw(account_id: int) -> None:
+    """Give back what this process has claimed for an account and not posted yet.
+
+    Once an outage: the canaries that follow must not be taken back by an answer that comes late.
+    """
+    if clock() - _withdrawn.get(account_id, -_WITHDRAWN_ONCE) >= _WITHDRAWN_ONCE:
+        _withdrawn[account_id] = clock()
+
+
+def _hindrance(envelope: Envelope) -> Result | None:
+    """Return why this must not be posted any more, if anything."""
+    if clock() > envelope.post_by or time.time() > envelope.wall_by + _WALL_SLACK:
+        return _TOO_LATE
+    return _WITHDRAWN if envelope.claimed <= _withdrawn.get(envelope.account_id, -1.0) else None
 
 
 async def _ask(

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from providers.adapters.base import Outcome
-from providers.routing import Channel
+from providers.routing import CANARY_LIFE, Channel
 from smsplatform.common import redis
 from smsplatform.common.database import execute, rows
 
@@ -24,16 +24,14 @@ log = structlog.get_logger("health")
 WINDOW: Final = 60  # seconds over which answers are counted
 _BUCKET: Final = 10  # seconds
 _BUCKETS: Final = WINDOW // _BUCKET
-# Of the window's answers, once there are so many bad ones. Far enough from what a provider has on a bad day: at 12 % of bad
-# answers, a fifth of the first fifty is one chance in twenty, a third of the first sixty is none.
-MOST_ILL: Final = 0.3
-FEWEST_ILL: Final = 20
+# So many bad answers that are so much of the window's. The fewer there are, the more of all they must be: at 12 % of bad
+# answers, as on a provider's bad day, a fifth of the first fifty is one chance in twenty, and either of these is none.
+ILL: Final = ((10, 0.5), (20, 0.3))
 STREAK: Final = 5  # bad answers and no good one between them, for accounts with little to do
 _STREAK_LIFE: Final = 600  # seconds
 CANARIES: Final = 3  # in a row before everything goes through it again
 FIRST_PAUSE: Final = 10.0  # seconds before and between canaries; doubled by each that is lost, until one comes through
 LONGEST_PAUSE: Final = 600.0
-_CANARY_TIME: Final = 60.0  # seconds after which a canary that nobody heard of again is lost
 SWITCHES: Final = 2  # per hour, then it stays broken
 _HOUR: Final = timedelta(hours=1)
 
@@ -64,7 +62,7 @@ class Counts:
 
     @property
     def is_ill(self) -> bool:
-        often = self.bad >= FEWEST_ILL and self.bad >= MOST_ILL * (self.ok + self.bad)
+        often = any(self.bad >= most and self.bad >= share * (self.ok + self.bad) for most, share in ILL)
         return often or (self.streak >= STREAK and not self.ok)
 
 
@@ -107,9 +105,13 @@ def is_general(channel: Channel) -> bool:
     try:
         client = redis.client()
         key = f"{_key(channel.account_id)}:refused"
-        client.sadd(key, channel.sender)
-        client.expire(key, WINDOW)
-        return int(client.scard(key)) > 1
+        seconds, _ = client.time()
+        asked = client.pipeline(transaction=False)
+        asked.zadd(key, {channel.sender: seconds})
+        asked.zremrangebyscore(key, 0, seconds - WINDOW)
+        asked.expire(key, WINDOW)
+        asked.zcard(key)
+        return int(asked.execute()[-1]) > 1
     except redis.Unreachable:
         return False
 
@@ -178,7 +180,7 @@ def elect(account_id: int, now: datetime) -> bool:
             UPDATE providers_accounthealth SET state = 'recovery', probe_at = %s
             WHERE account_id = %s AND state <> 'ok' AND probe_at <= %s
             """,
-            [now + timedelta(seconds=_CANARY_TIME), account_id, now],
+            [now + CANARY_LIFE, account_id, now],
         )
     )
 

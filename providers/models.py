@@ -7,7 +7,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
+from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.fields.ranges import RangeOperators
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, URLValidator
 from django.db import models
@@ -28,6 +30,11 @@ UNUSABLE: Final = (crypto.UndecryptableSecret, LookupError, TypeError, ValueErro
 _ADDRESS: Final = re.compile(
     r"\+[1-9][0-9]{6,14}|[0-9]{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 _.-]{1,11}|[A-Za-z0-9-]{20,40}|[^@\s]+@[^@\s]+\.[^@\s]+"
 ).fullmatch
+
+# All of these but names: what a person may answer.
+ANSWERABLE: Final = r"^\+?[0-9]+$|^[A-Za-z0-9-]{20,}$|@"
+_SHORT_CODE: Final = re.compile(r"[0-9]{3,8}").fullmatch
+TOLL_FREE: Final = re.compile(r"\+18(?:00|33|44|55|66|77|88)[0-9]{7}").fullmatch
 
 
 def account_key() -> str:
@@ -193,11 +200,27 @@ class Sender(TenantScoped):
         ALPHANUMERIC = "alphanumeric", "name"
         EMAIL = "email", "e-mail address"
 
+    class OptOutMode(models.TextChoices):
+        PROVIDER_DEFAULT = "provider_default", "the provider answers its usual words"
+        PROVIDER_ADVANCED = "provider_advanced", "the provider's opt-out service, switched on for it, answers"
+        SELF = "self", "we do: the provider handles no words on it"
+        NETWORK_TOLLFREE = "network_tollfree", "the toll-free network answers STOP, START and UNSTOP"
+
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT, related_name="senders")
     account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="senders")
     address = models.CharField(max_length=120, help_text="E.164 number, short code, id, or e-mail address.")
     kind = models.CharField(
         max_length=12, choices=Kind.choices, blank=True, help_text="The vendor's usual rate for this kind applies."
+    )
+    opt_out_mode = models.CharField(
+        "who answers STOP and HELP",
+        max_length=20,
+        choices=OptOutMode.choices,
+        blank=True,
+        db_default="",
+        default="",
+        help_text="Empty: the toll-free network on toll-free numbers, we on short codes, else the provider, as far as it"
+        " does. People must never get two answers, nor none.",
     )
     position = models.PositiveSmallIntegerField(default=0, help_text="The lowest is tried first.")
     weight = models.PositiveSmallIntegerField(
@@ -226,10 +249,46 @@ class Sender(TenantScoped):
         constraints = [
             # Shared senders are forbidden: one person's STOP must reach exactly one brand.
             models.UniqueConstraint(fields=["account", "address"], name="one_brand_per_sender"),
+            # Nor may two accounts, two vendors or two clients share one. Names cannot be answered: they may.
+            ExclusionConstraint(
+                name="one_brand_per_address",
+                expressions=[("address", RangeOperators.EQUAL), ("brand", RangeOperators.NOT_EQUAL)],
+                condition=models.Q(address__regex=ANSWERABLE),
+                violation_error_message="this address texts for another brand; a person's STOP must reach exactly one",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def is_short_code(self) -> bool:
+        """Return whether it is one; by its kind, or by its digits where that is not given."""
+        return self.kind == self.Kind.SHORT_CODE or (not self.kind and _SHORT_CODE(self.address) is not None)
+
+    @property
+    def keyword_mode(self) -> str:
+        """Return who answers keywords on it: what was entered, or what is usual for its kind."""
+        if self.opt_out_mode:
+            return self.opt_out_mode
+        if self.kind == self.Kind.TOLL_FREE or (not self.kind and TOLL_FREE(self.address) is not None):
+            return self.OptOutMode.NETWORK_TOLLFREE
+        return self.OptOutMode.SELF if self.is_short_code else self.OptOutMode.PROVIDER_DEFAULT
+
+    @property
+    def answered_words(self) -> frozenset[str]:
+        """Return the words that the vendor itself answers on it."""
+        kind = adapters.ADAPTERS.get(self.account.provider)
+        if kind is None or self.keyword_mode == self.OptOutMode.SELF:
+            return frozenset()
+        is_advanced = self.keyword_mode == self.OptOutMode.PROVIDER_ADVANCED
+        return kind.answered_words | (kind.words_of_opt_out_service if is_advanced else frozenset())
+
+    @property
+    def is_answered_by_beginning(self) -> bool:
+        """Return whether the vendor looks only at how a text begins."""
+        kind = adapters.ADAPTERS.get(self.account.provider)
+        return kind is not None and kind.answers_beginnings
 
     def clean(self) -> None:
         """Refuse what could never send, or whose replies would find no brand; spell the address as it will be stored."""
@@ -241,7 +300,7 @@ class Sender(TenantScoped):
             flaws["countries"] = str(error)
         if self.brand_id and self.registration is not None and self.registration.brand_id != self.brand_id:
             flaws["registration"] = f"{self.registration.name} is the registration of another brand; each has its own"
-        if flaw := self._flaw_of_address():
+        if flaw := self._flaw_of_address() or self._flaw_of_sharing():
             flaws["address"] = flaw
         if flaws:
             raise ValidationError(flaws)
@@ -257,6 +316,19 @@ class Sender(TenantScoped):
             return ""
         wanted = "an e-mail address" if kind.channel == "email" else "a number, short code, name or id"
         return f"{kind.title} cannot send from {self.address}; give {wanted}"
+
+    def _flaw_of_sharing(self) -> str:
+        """Return why the address is another brand's; who another client is, is not said."""
+        if not self.brand_id or not re.search(ANSWERABLE, self.address):
+            return ""
+        other = Sender.objects.filter(address=self.address).exclude(brand=self.brand_id).select_related("brand").first()
+        if other is None:
+            return ""
+        whose = other.brand.slug if other.tenant_id == self.tenant_id else "another client"
+        return (
+            f"{self.address} already texts for {whose}; a person's STOP must reach exactly one brand, so give this brand"
+            " a number of its own, or delete the sender there first"
+        )
 
     def save(self, **options: Any) -> None:
         """Save it; an e-mail address in its one spelling, as it is looked up by what people answer to."""
@@ -285,3 +357,36 @@ class Pin(TenantScoped):
             raise ValidationError(
                 {"account": f"{self.brand.slug} has no active sender at {self.account.name}; add one first"}
             )
+
+
+class Price(TenantScoped):
+    """What a message segment costs through an account, for estimates. In millionths of the currency: a cent is 10,000."""
+
+    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="prices")
+    country = models.CharField(
+        max_length=2, blank=True, help_text="Of the person's number, like US. Empty: every country without its own."
+    )
+    micros = models.PositiveBigIntegerField(help_text="Millionths of the currency per segment: 0.0079 is 7900.")
+    currency = models.CharField(max_length=3, default="USD", help_text="ISO 4217, like USD.")
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["account", "country"]
+        constraints = [models.UniqueConstraint(fields=["account", "country"], name="one_price_per_country")]
+
+    def __str__(self) -> str:
+        return f"{self.country or 'anywhere'}: {self.micros / 1_000_000:.4f} {self.currency}"
+
+    def clean(self) -> None:
+        """Store codes in capitals; one account is paid in one currency."""
+        self.currency = self.currency.upper()
+        try:
+            [self.country] = phone.countries([self.country]) if self.country else [""]
+        except ValueError as error:
+            raise ValidationError({"country": str(error)}) from None
+        if not self.account_id:
+            return
+        others = Price.objects.filter(account=self.account_id).exclude(pk=self.pk).exclude(currency=self.currency)
+        if other := others.first():
+            raise ValidationError({"currency": f"the account's other prices are in {other.currency}; use that"})

@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -24,6 +24,8 @@ from smsplatform.common import phone
 
 log = structlog.get_logger("routing")
 
+CANARY_ANSWERS: Final = timedelta(seconds=2)  # until a canary that is out has most likely come back
+CANARY_LIFE: Final = timedelta(seconds=60)  # after which a canary that nobody heard of again is lost
 _SPREAD: Final = 2.0**64
 _LONGEST_REASON: Final = 120
 _SMS, _EMAIL, _AT = "sms", "email", "@"
@@ -50,7 +52,15 @@ class Channel:
     is_well: bool = True
     health: str = ""  # for people: since when it is broken, and why
     probe_at: datetime | None = None
+    is_on_trial: bool = False  # a canary is out
     is_shared: bool = False  # other brands use the account, too
+
+    def next_look(self, now: datetime) -> datetime:
+        """Return when a broken account may be of use again; of one whose canary is out, the later the longer it is out."""
+        if self.probe_at is None or not self.is_on_trial:
+            return self.probe_at or now
+        been_out = CANARY_LIFE - (self.probe_at - now)
+        return min(self.probe_at, now + max(CANARY_ANSWERS, been_out))
 
 
 class Choice(NamedTuple):
@@ -124,19 +134,27 @@ class Routes:
                 break
         return None
 
+    def is_well(self, account_id: int) -> bool:
+        """Return whether the account was well when the routes were read."""
+        return any(each.is_well for each in self.channels if each.account_id == account_id)
+
     def probes_due(self, now: datetime) -> list[int]:
         """Return the broken accounts that may be tried with one message now."""
         due = {each.account_id for each in self.channels if each.probe_at is not None and each.probe_at <= now}
         return sorted(due) if self._pinned is None else []
 
-    def next_probe(self, numbers: Iterable[str]) -> datetime | None:
-        """Return when the first of the broken accounts that these would go through may be tried again."""
+    def next_look(self, numbers: Iterable[str], now: datetime) -> datetime | None:
+        """Return when the first of the broken accounts that these would go through may be of use again.
+
+        That is at its next probe; of one whose canary is out it is soon, as most answers come at once, and then less
+        and less often: who waits for a time-out need not look every other second.
+        """
         wanted = {channel for number in numbers for channel in self.order(number)}
-        return min((each.probe_at for each in wanted if each.probe_at is not None), default=None)
+        return min((each.next_look(now) for each in wanted if each.probe_at), default=None)
 
 
-def routes(brand_id: int) -> Routes:
-    """Return the brand's routes as they are now. Two statements."""
+def routes(brand_id: int, *, only: int | None = None) -> Routes:
+    """Return the brand's routes as they are now; those of the sender with the id `only`, where given. Two statements."""
     of_others = Sender.objects.filter(account=OuterRef("account"), is_active=True).exclude(brand=OuterRef("brand"))
     senders = (
         Sender.objects.filter(
@@ -150,6 +168,8 @@ def routes(brand_id: int) -> Routes:
         .select_related("account__health", "registration")
         .order_by("position", "id")
     )
+    if only is not None:
+        senders = senders.filter(pk=only)
     pinned = Pin.objects.filter(brand_id=brand_id).values_list("account_id", flat=True).first()
     return Routes(_channels(senders), pinned)
 
@@ -192,6 +212,7 @@ def _channel(sender: Sender, adapter: Adapter) -> Channel:
         is_well=is_well,
         health="" if is_well or health is None else f"{health.state} since {health.since:%H:%M} ({health.reason})",
         probe_at=None if is_well or health is None else health.probe_at,
+        is_on_trial=health is not None and health.state == AccountHealth.State.RECOVERY,
         is_shared=getattr(sender, "is_shared", False),
     )
 

@@ -16,9 +16,11 @@ env = environ.Env()
 
 # -- What an operator must give -------------------------------------------------------------------------------------
 SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])  # former ones, for opt-out links out there
 DATABASE_URL = env.str("DATABASE_URL")
 REDIS_URL = env.str("REDIS_URL")
 CREDENTIAL_KEYS = env.list("CREDENTIAL_KEYS")  # Fernet keys, newest first; older ones still decrypt
+NUMBER_PEPPERS = env.list("NUMBER_PEPPERS")  # secrets under which erased numbers are kept, newest first; see crypto
 
 # -- Web ------------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
@@ -30,6 +32,7 @@ HTTPS = PUBLIC_URL.startswith("https://")
 LINK_SCHEME = env.str("LINK_SCHEME", default="https" if HTTPS else "http")
 LINK_DOMAIN = env.str("LINK_DOMAIN", default=PUBLIC_URL.split("://", 1)[1])
 LINK_LIFE = timedelta(days=env.int("LINK_LIFE_DAYS", default=180))
+SCANNER_RANGES = env.str("SCANNER_RANGES", default="")  # file of CIDRs: data centres and known scanners
 WEBHOOK_MAX_BYTES = env.int("WEBHOOK_MAX_BYTES", default=64 * 1024)
 
 INSTALLED_APPS = [
@@ -57,6 +60,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "smsplatform.tenancy.trail.Trail",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -86,7 +90,10 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-REST_FRAMEWORK = {"DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"]}
+REST_FRAMEWORK = {
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "EXCEPTION_HANDLER": "smsplatform.common.api.problem",
+}
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -146,7 +153,20 @@ UNKNOWN_LIFE = timedelta(hours=env.float("UNKNOWN_LIFE_HOURS", default=72))  # t
 REPORT_HORIZON = timedelta(hours=env.float("REPORT_HORIZON_HOURS", default=72))  # how long receipts may come
 LATENESS_LIMIT = timedelta(minutes=env.int("LATENESS_LIMIT_MINUTES", default=240))  # default of a campaign
 QUIET_GUARD = timedelta(minutes=env.float("QUIET_GUARD_MINUTES", default=10))
+RELEASE_SPREAD = timedelta(minutes=env.int("RELEASE_SPREAD_MINUTES", default=30))  # after quiet hours, batch by batch
+PERSON_CAP_PER_DAY = env.int("PERSON_CAP_PER_DAY", default=3)  # of marketing per brand and person, in any 24 hours
+UNKNOWN_CARRIER_SHARE = env.int("UNKNOWN_CARRIER_SHARE", default=35)  # percent of segments that count for a carrier
+MAX_SEGMENTS = env.int("MAX_SEGMENTS", default=10)  # a longer text is not sent; brands may set less
+WARN_SEGMENTS = env.int("WARN_SEGMENTS", default=3)  # writers are warned above it
+UNREACHABLE_DAYS = env.int("UNREACHABLE_DAYS", default=30)  # how long a number out of reach is left alone
+TRIGGERS_PER_IP = env.int("TRIGGERS_PER_IP", default=20)  # messages an hour that one address triggers by API or form
+TRIGGERS_PER_FORM = env.int("TRIGGERS_PER_FORM", default=500)  # messages an hour that one form triggers
 MATERIALISE_AHEAD = timedelta(minutes=env.int("MATERIALISE_AHEAD_MINUTES", default=15))
+OPTOUT_SCOPE_POLICY = env.str("OPTOUT_SCOPE_POLICY", default="all")  # or category: then a brand's own policy counts
+UNDO_WINDOW = timedelta(seconds=env.int("UNDO_SECONDS", default=60))  # how long a large launch may be undone
+UNDO_ABOVE = env.int("UNDO_ABOVE", default=1000)  # people; a brand may have its own number
+SAME_TEXT_WITHIN = timedelta(days=env.int("SAME_TEXT_DAYS", default=7))  # the same text again must be confirmed
+APPROVAL_LIFE = timedelta(hours=env.int("APPROVAL_HOURS", default=72))  # to be answered, and then launched
 
 # -- Celery ---------------------------------------------------------------------------------------------------------
 QUEUES = ("control", "events", "imports", "bulk.sql", "bulk.http", "urgent.sql", "urgent.http")
@@ -195,9 +215,15 @@ CELERY_BEAT_SCHEDULE = {
     "collect": {"task": "collect", "schedule": SEND_INTERVAL},
     "fire schedules": {"task": "fire_schedules", "schedule": 15.0},
     "apply events": {"task": "apply_events", "schedule": 2.0},
+    "answer replies": {"task": "answer_replies", "schedule": SEND_INTERVAL},
     "recover": {"task": "recover", "schedule": 5.0},
+    "watch canaries": {"task": "watch_canaries", "schedule": 10.0},
     "ask providers": {"task": "ask_providers", "schedule": 30.0},
     "keep house": {"task": "keep_house", "schedule": 3600.0},
+    "seal ledgers": {"task": "seal_ledgers", "schedule": 60.0},
+    "erase people": {"task": "erase_people", "schedule": 60.0},
+    "judge clicks": {"task": "judge_clicks", "schedule": 10.0},
+    "apply retention": {"task": "apply_retention", "schedule": 600.0},
 }
 for _entry in CELERY_BEAT_SCHEDULE.values():
     _entry["options"] = {"expires": max(float(str(_entry["schedule"])) * 2, 5.0)}
@@ -206,3 +232,6 @@ LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOG_FORMAT = env.str("LOG_FORMAT", default="json")  # json | console
 LOGGING_CONFIG = "smsplatform.common.logging.configure"
 LOGGING = {"level": LOG_LEVEL, "format": LOG_FORMAT}
+DEFAULT_EXCEPTION_REPORTER = "smsplatform.common.logging.MaskedReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "smsplatform.common.logging.NoVariables"
+SENTRY_DSN = env.str("SENTRY_DSN", default="")  # errors go there, masked; empty: nowhere

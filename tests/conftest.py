@@ -7,8 +7,19 @@ import urllib.request
 
 import pytest
 from django.conf import settings
+from django.core.management.commands import flush
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import override_settings
+
+from smsplatform.common.garbage import collect_rarely
+from tests.properties import effort
+
+effort.set_usual()
+
+
+def pytest_collection_finish():
+    """Thousands of collected tests are a large heap, and to look for garbage in it took a sixth of their time."""
+    collect_rarely()
 
 
 class Simulator:
@@ -88,4 +99,6 @@ def _cheap_flush():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "sql_flush", deletes)
+        # What is made after a migration is kept: to look for it after each test takes longer than the deletes.
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *_arguments, **_options: None)
         yield

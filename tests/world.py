@@ -7,7 +7,7 @@ from time import time as time_now
 
 from django.db import transaction
 
-from campaigns import launch, scheduling
+from campaigns import launch, recovery, scheduling
 from campaigns.models import (
     Batch,
     Campaign,
@@ -20,13 +20,23 @@ from campaigns.models import (
 )
 from campaigns.pipeline import PIPELINE
 from campaigns.states import State
+from compliance.models import Limit
 from providers import throttle
 from providers.models import ProviderAccount, Sender
 from smsplatform.common import database, redis
 from smsplatform.tenancy.models import Brand, Tenant
+from tests.clocks import awake_zone
 
 _numbers = itertools.count(1)
 ALL_DAY = {"opens_at": time(0), "closes_at": time(23, 59, 59)}
+# Most tests are not about consent: their tenants keep its proof themselves.
+CONSENT_ELSEWHERE = {
+    "consent_kept": "elsewhere",
+    "consent_attested_by": "a test",
+    "consent_attested_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "consent_attestation": "We keep the proof of consent in our own system.",
+}
+AS_WRITTEN = {"adds_stop_line": False}  # texts come out as tests wrote them
 
 
 @dataclass
@@ -38,11 +48,22 @@ class World:
     account: ProviderAccount
     sender: Sender
     people: RecipientList
+    home: str = ""
 
-    def recipient(self, *, zones="America/New_York", **fields):
+    def recipient(self, *, zones="", **fields):
+        """A New Yorker in this zone (or at this place); else at the world's home, or where it is day now."""
         number = f"+1212{next(_numbers) + 2_340_000:07d}"
+        zones = zones or self.home or awake_zone()
+        if ";" not in zones:
+            zones += ";NY"
         person = Recipient.objects.create(
-            tenant=self.tenant, number=number, zones=zones, zone_source="explicit", country="US", fields=fields
+            tenant=self.tenant,
+            number=number,
+            zones=zones,
+            zone_source="explicit",
+            state_source="area_code",
+            country="US",
+            fields=fields,
         )
         ListMember.objects.create(tenant=self.tenant, list=self.people, recipient=person)
         return person
@@ -60,32 +81,58 @@ class World:
         campaign.lists.add(self.people)
         return campaign
 
+    def limit(self, subject, amount, *, of=None, **fields):
+        """A limit of the tenant, or of one of its things."""
+        if fields.setdefault("period", "day") == "day":
+            fields.setdefault("zone", "America/New_York")
+        holder = {"platform": None, "tenant": self.tenant, "brand": self.brand, "account": self.account}.get(
+            subject, of
+        )
+        return Limit.objects.create(
+            tenant=None if subject == "platform" else self.tenant,
+            subject=subject,
+            subject_id=holder and holder.pk,
+            amount=amount,
+            set_by="test",
+            **fields,
+        )
+
     def run(self, campaign=None, *, now=None, key="1", **options):
         """A launched and materialised run."""
         campaign = campaign or self.campaign(**options)
-        run = launch.launch(campaign=campaign, occurrence=key, now=now or database.now(), actor="test")
+        run = launch.launch(campaign=campaign, occurrence=key, now=now or database.now(), actor="test", is_meant=True)
         assert launch.materialise(run.pk)
         run.refresh_from_db()
         return run
 
 
-def make(slug="acme", *, base_url="http://127.0.0.1:9", provider="simulator", credentials=None, **brand):
-    """A tenant that may text all day, with one account and one sender."""
+def make(slug="acme", *, base_url="http://127.0.0.1:9", provider="simulator", credentials=None, home="", **brand):
+    """A tenant that may text all day as far as it is asked, with one account and one sender."""
     tenant = Tenant.objects.create(name=slug.title(), slug=slug)
     brand = Brand.objects.create(
-        tenant=tenant, name=slug.title(), slug=slug, **{"zone": "America/New_York", **ALL_DAY, **brand}
+        tenant=tenant,
+        name=slug.title(),
+        slug=slug,
+        **{"zone": "America/New_York", **ALL_DAY, **AS_WRITTEN, **CONSENT_ELSEWHERE, **brand},
     )
     account = ProviderAccount(tenant=tenant, name="main", provider=provider, base_url=base_url)
     account.set_credentials(credentials or {"token": f"token-{slug}", "webhook_secret": "secret"})
     account.save()
     sender = Sender.objects.create(tenant=tenant, brand=brand, account=account, address=f"+1888555{tenant.pk:04d}")
     people = RecipientList.objects.create(tenant=tenant, name="everybody")
-    return World(tenant, brand, account, sender, people)
+    return World(tenant, brand, account, sender, people, home)
 
 
 def hand_out(lane="bulk", now=None):
     with transaction.atomic():
         return scheduling.claim_due_batches(lane, now or database.now())
+
+
+def end_leases():
+    """The time of all leases passes, and recovery sees it; what waits is due."""
+    Batch.objects.filter(phase="leased").update(lease_until=database.now() - timedelta(seconds=1))
+    recovery.end_leases(database.now())
+    Batch.objects.filter(phase="waiting").update(due_at=database.now())
 
 
 def start(batch):

@@ -136,7 +136,7 @@ _PRIVATE: Final = frozenset(
     ("arpa", "corp", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain",
      "localhost", "onion", "private")
 )  # fmt: skip
-_PUBLIC_SHORTENERS: Final = frozenset(
+PUBLIC_SHORTENERS: Final = frozenset(
     ("bc.vc", "bit.ly", "budurl.com", "buff.ly", "clicky.me", "cutt.ly", "goo.gl", "is.gd",
      "lc.chat", "ow.ly", "rb.gy", "rebrand.ly", "s2r.co", "soo.gd", "t.co", "tiny.cc",
      "tinyurl.com")
@@ -198,7 +198,7 @@ def _checked_host(host: str) -> str:
         raise BadDestination("is not on the public internet")
     if _is_address(host):
         raise BadDestination("is an IP address")
-    if host in _PUBLIC_SHORTENERS or ".".join(labels[-2:]) in _PUBLIC_SHORTENERS:
+    if host in PUBLIC_SHORTENERS or ".".join(labels[-2:]) in PUBLIC_SHORTENERS:
         raise BadDestination("is a public link shortener, which carriers block")
     return host
 

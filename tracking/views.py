@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from smsplatform.common.database import rows
 from smsplatform.common.sessionless import sessionless
 from smsplatform.common.together import Together
+from smsplatform.tenancy import trail
 
 log = structlog.get_logger("redirect")
 
@@ -102,7 +103,7 @@ def follow(request: HttpRequest, code: str) -> HttpResponse:
         code=code,
         host=request.get_host(),
         method=request.method or "",
-        ip=request.META.get("REMOTE_ADDR"),
+        ip=trail.address_of(request),
         user_agent=request.headers.get("User-Agent", "")[:400],
         signals=json.dumps({name: request.headers[name][:200] for name in _SIGNALS if name in request.headers}),
     )

@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from campaigns import launch, tasks
+from campaigns.admin import guarding
 from campaigns.admin.tables import Table, link, list_link
 from campaigns.models import Campaign, Run
 from smsplatform.common import database
@@ -43,7 +44,14 @@ def _launch(request: HttpRequest, campaign: Campaign) -> str:
         is_known = campaign.runs.filter(occurrence=occurrence).exists()
         if not is_known and _live_runs(campaign).exists() and "again" not in request.POST:
             raise Conflict("it is launched already; open its page to launch it once more")
-        run = launch.launch(campaign=campaign, occurrence=occurrence, now=database.now(), actor=actor_of(request))
+        run = launch.launch(
+            campaign=campaign,
+            occurrence=occurrence,
+            now=database.now(),
+            actor=actor_of(request),
+            is_meant="again" in request.POST or "same_text" in request.POST,
+            may_be_undone=True,
+        )
         transaction.on_commit(partial(tasks.start_materialising, run.pk))
     return format_html("{} is launched: {}.", campaign, link("campaigns_run", run.pk, "see the run"))
 
@@ -91,7 +99,10 @@ def _launch_inputs(_request: HttpRequest, campaign: Campaign) -> SafeString:
     """Return the page's key; where the campaign has run, also the question whether everybody is to be texted again."""
     key = format_html('<input type="hidden" name="launch_key" value="{}">', launch_key())
     if not _live_runs(campaign).exists():
-        return key
+        if not guarding.is_repeated(campaign):
+            return key
+        told = "some got the same text lately: text them again"
+        return format_html('{}<label><input type="checkbox" name="same_text" value="1" required> {}</label>', key, told)
     question = format_html(
         '<label><input type="checkbox" name="again" value="1" required> {}</label>', "text everybody once more"
     )
@@ -119,7 +130,12 @@ def _when(campaign: Campaign) -> str:
         Campaign.Schedule.REPEAT: campaign.crontab,
         Campaign.Schedule.FIELD: campaign.time_field or "send_at",
     }.get(kind)
-    return f"{kind.label}: {told}" if told else str(kind.label)
+    spread = ""
+    if campaign.spread_hours:
+        spread = f", over {campaign.spread_hours} h"
+    elif campaign.most_per_hour:
+        spread = f", {campaign.most_per_hour:,} an hour"
+    return f"{kind.label}: {told}{spread}" if told else f"{kind.label}{spread}"
 
 
 @admin.register(Campaign)
@@ -128,7 +144,7 @@ class CampaignAdmin(VerbsAdmin):
 
     action_form = CampaignActionForm
     list_display = ("name", "brand", "template", "category", _when, "is_active", _latest_run)
-    list_select_related = ("brand", "template")
+    list_select_related = ("brand", "template", "tenant")
     list_filter = ("brand", "category", "schedule", "is_active")
     search_fields = ("name",)
     autocomplete_fields = ("brand", "template", "lists", "minus_lists")
@@ -144,6 +160,7 @@ class CampaignAdmin(VerbsAdmin):
             _is_latest("live"),
             is_grave=True,
         ),
+        *guarding.OF_CAMPAIGN,
     )
     fieldsets = (
         (None, {"fields": ("name", "brand", "template", "category")}),
@@ -168,7 +185,26 @@ class CampaignAdmin(VerbsAdmin):
                 "Nobody is texted outside the brand's hours.",
             },
         ),
+        (
+            "Spread",
+            {
+                "fields": (("spread_hours", "most_per_hour"),),
+                "description": "Not everybody at once: evenly over some hours, or at most so many an hour. What does not"
+                " fit before the evening goes on in the morning.",
+            },
+        ),
         ("Limits", {"fields": ("lateness_minutes", "is_active")}),
+        (
+            "Canary",
+            {
+                "fields": (
+                    ("canary_percent", "canary_people"),
+                    ("canary_minutes", "canary_minimum"),
+                    ("canary_max_errors", "canary_max_opt_outs"),
+                ),
+                "description": "Some of the people first; the others when that went well, and not at all by itself when not.",
+            },
+        ),
         ("Dates", {"fields": ("created_at", "fired_until"), "classes": ("collapse",)}),
     )
 
@@ -182,7 +218,10 @@ class CampaignAdmin(VerbsAdmin):
         ]
         table = Table("Runs", ("occurrence", "launched (UTC)", "by", "state"), runs, none="Not launched yet.")
         everything = list_link("campaigns_run", "All runs of this campaign", campaign__id__exact=row.pk)
-        return {"tables": [table], "overview": format_html("<p>{}</p>", everything) if runs else ""}
+        return {
+            "tables": [table, *guarding.of_campaign(row, database.now())],
+            "overview": format_html("<p>{}</p>", everything) if runs else "",
+        }
 
 
 _RUNS_SHOWN: Final = 10

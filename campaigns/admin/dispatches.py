@@ -16,9 +16,10 @@ from campaigns.admin.tables import Table, link
 from campaigns.models import Dispatch, Recipient, Run, Trouble
 from campaigns.states import State
 from compliance.models import Permit
-from smsplatform.common import database
+from smsplatform.common import database, masking
 from smsplatform.common.errors import Conflict
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
+from smsplatform.tenancy.admin_private import DETAIL, NUMBER, REVEAL, Private
 from smsplatform.tenancy.admin_scope import Facts, actor_of, scope_of
 from smsplatform.tenancy.admin_verbs import Verb, VerbsAdmin
 from smsplatform.tenancy.models import Brand, Role
@@ -85,9 +86,8 @@ def _as_uuid(text: str) -> uuid.UUID | None:
 
 @admin.display(description="number")
 def _person(dispatch: Dispatch) -> SafeString | str:
-    if dispatch.recipient_id is None:
-        return dispatch.number
-    return link("campaigns_recipient", dispatch.recipient_id, dispatch.number)
+    shown = masking.number(dispatch.number)
+    return shown if dispatch.recipient_id is None else link("campaigns_recipient", dispatch.recipient_id, shown)
 
 
 @admin.display(description="run")
@@ -100,13 +100,20 @@ def _text(dispatch: Dispatch) -> SafeString:
     return format_html('<pre class="text">{}</pre>', dispatch.text)
 
 
+@admin.display(description="text")
+def _length(dispatch: Dispatch) -> str:
+    return f"{len(dispatch.text):,} characters"
+
+
 @admin.register(Dispatch)
-class DispatchAdmin(Facts, VerbsAdmin, BigTableAdmin):
+class DispatchAdmin(Private, Facts, VerbsAdmin, BigTableAdmin):
     """One message to one person."""
 
+    verbs = (REVEAL,)
+    stand_ins: ClassVar[Any] = {_text: _length}
     list_display = (
         "id",
-        "number",
+        NUMBER,
         "state",
         "reason",
         instant("due_at"),
@@ -118,9 +125,9 @@ class DispatchAdmin(Facts, VerbsAdmin, BigTableAdmin):
     search_fields = ("id",)
     search_help_text = "A whole number, like +12025550123, or a whole id. Without a search, one run is shown."
     ordering = ("pk",)
-    readonly_fields: ClassVar[Any] = (_person, _run, _text)
+    readonly_fields: ClassVar[Any] = (_person, _run, DETAIL, _text)
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": (_person, _run, "brand", "state", "reason", "detail", _text, "segments")}),
+        (None, {"fields": (_person, _run, "brand", "state", "reason", DETAIL, _text, "segments")}),
         (
             "Times",
             {"fields": ("due_at", "expires_at", "not_before", "good_until", "accepted_at", "settled_at", "changed_at")},
@@ -149,9 +156,10 @@ class DispatchAdmin(Facts, VerbsAdmin, BigTableAdmin):
         permits = Permit.objects.filter(brand__in=brands, number=number).values_list("dispatch_id", flat=True)
         return [*ids, *permits[:_RUNS_SEARCHED]]
 
-    def page_context(self, _request: HttpRequest, row: Dispatch) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest, row: Dispatch) -> dict[str, Any]:
         overview = format_html("<p><b>{}</b></p><p>{}</p>", row.state, history.explain(row))
-        return {"overview": overview, "tables": history.tables(row)}
+        is_manager = self.may(request, Role.MANAGER, row)
+        return {"overview": overview, "tables": history.tables(row, with_texts=is_manager)}
 
 
 def _replay(request: HttpRequest, row: Trouble) -> str:
@@ -181,7 +189,10 @@ class TroubleAdmin(Facts, VerbsAdmin, BigTableAdmin):
 
     def page_context(self, _request: HttpRequest, row: Trouble) -> dict[str, Any]:
         rows = [
-            (one.number, one.reason, one.detail, one.tries, one.refusal or "may be replayed")
+            (
+                masking.number(one.number), one.reason, masking.text(one.detail), one.tries,
+                one.refusal or "may be replayed",
+            )
             for one in dead_letters.judged([row.pk])
-        ]
+        ]  # fmt: skip
         return {"tables": [Table("The message", ("number", "reason", "detail", "tries", "replay"), rows)]}

@@ -1,13 +1,17 @@
 """What happened to one dispatch, for its page: a sentence, and a table for each kind of fact."""
 
 from typing import Final
+from urllib.parse import urlsplit
 
+from campaigns import limited, whereabouts
 from campaigns.admin.tables import Table, link
-from campaigns.models import Attempt, Dispatch, Receipt, Reply, SendLock
+from campaigns.models import Attempt, Dispatch, Receipt, Reply, Run, SendLock
 from campaigns.states import OPEN, State
 from compliance.models import Permit
 from providers.models import ProviderAccount
+from smsplatform.common import database, masking
 from tracking.models import Click, Link
+from tracking.verdicts import in_words
 
 _ROWS: Final = 50
 
@@ -36,7 +40,7 @@ def explain(dispatch: Dispatch) -> str:
     """Return in a sentence where the dispatch is, why, and what comes next."""
     words = [_MEANINGS[State(dispatch.state)]]
     if dispatch.reason:
-        words.append(f"Reason: {dispatch.reason}{f' ({dispatch.detail})' if dispatch.detail else ''}.")
+        words.append(f"Reason: {dispatch.reason}{f' ({masking.text(dispatch.detail)})' if dispatch.detail else ''}.")
     if dispatch.state == State.HELD and dispatch.not_before:
         words.append(f"Next look at {dispatch.not_before:%Y-%m-%d %H:%M:%S} UTC.")
     if dispatch.state in OPEN:
@@ -44,10 +48,30 @@ def explain(dispatch: Dispatch) -> str:
     return " ".join(words)
 
 
-def tables(dispatch: Dispatch) -> list[Table]:
-    """Return everything known of the dispatch beside its own row."""
+def tables(dispatch: Dispatch, *, with_texts: bool) -> list[Table]:
+    """Return everything known of the dispatch beside its own row; what was written, and whole links, only with texts."""
     links = list(Link.objects.filter(dispatch_id=dispatch.pk).order_by("position"))
-    return [_tries(dispatch), _reports(dispatch), _replies(dispatch), _links(links), _hits(links), _held(dispatch)]
+    return [
+        _tries(dispatch),
+        _reports(dispatch),
+        _replies(dispatch, with_texts=with_texts),
+        _links(links, with_texts=with_texts),
+        _hits(links),
+        _held(dispatch),
+        _limits(dispatch),
+        _place(dispatch),
+    ]
+
+
+def _place(dispatch: Dispatch) -> Table:
+    run = Run.objects.select_related("brand").get(pk=dispatch.run_id)
+    found = whereabouts.told(dispatch=dispatch, category=run.category, brand=run.brand)
+    columns = ("where", "zones from", "states from", "was judged by", "now", "rules looked at")
+    row = (
+        found.words, found.zone_source, found.state_source, dispatch.zones, found.answer.sentence,
+        "; ".join(found.answer.rules),
+    )  # fmt: skip
+    return Table("Place and time", columns, [row])
 
 
 def _tries(dispatch: Dispatch) -> Table:
@@ -55,7 +79,7 @@ def _tries(dispatch: Dispatch) -> Table:
     accounts = dict(ProviderAccount.objects.filter(pk__in={one.account_id for one in tries}).values_list("pk", "name"))
     columns = (
         "try", "account", "sender", "claimed (UTC)", "answered (UTC)", "outcome", "proof", "code", "detail",
-        "provider's id", "why this one",
+        "provider's id", "why this one", "passed",
     )  # fmt: skip
     rows = [
         (
@@ -67,9 +91,10 @@ def _tries(dispatch: Dispatch) -> Table:
             one.outcome,
             one.proof,
             one.code,
-            one.detail,
+            masking.text(one.detail),
             one.provider_id,
             one.reason,
+            one.rules,
         )
         for one in tries
     ]
@@ -78,30 +103,51 @@ def _tries(dispatch: Dispatch) -> Table:
 
 def _reports(dispatch: Dispatch) -> Table:
     found = Receipt.objects.filter(dispatch_id=dispatch.pk).order_by("pk")[:_ROWS]
-    rows = [(one.received_at, one.flight, one.status, one.code, one.detail) for one in found]
+    rows = [(one.received_at, one.flight, one.status, one.code, masking.text(one.detail)) for one in found]
     return Table("Delivery reports", ("received (UTC)", "try", "status", "code", "detail"), rows)
 
 
-def _replies(dispatch: Dispatch) -> Table:
+def _replies(dispatch: Dispatch, *, with_texts: bool) -> Table:
     found = Reply.objects.filter(brand=dispatch.brand_id, number=dispatch.number, received_at__gte=dispatch.due_at)
     rows = [
-        (one.received_at, link("campaigns_reply", one.pk, one.text or "(empty)"), one.is_opt_out)
+        (
+            one.received_at,
+            link("campaigns_reply", one.pk, (one.text or "(empty)") if with_texts else f"{len(one.text):,} characters"),
+            one.is_opt_out,
+        )
         for one in found.order_by("pk")[:_ROWS]
     ]
     return Table("The person's replies since then", ("received (UTC)", "text", "opt-out"), rows)
 
 
-def _links(links: list[Link]) -> Table:
+def _links(links: list[Link], *, with_texts: bool) -> Table:
     rows = [
-        (link("tracking_link", one.code, one.code), one.destination, one.expires_at, one.killed_at) for one in links
+        (
+            link("tracking_link", one.code, one.code),
+            one.destination if with_texts else urlsplit(one.destination).hostname,
+            one.expires_at,
+            one.killed_at,
+        )
+        for one in links
     ]
     return Table("Short links", ("code", "goes to", "expires (UTC)", "killed (UTC)"), rows)
 
 
 def _hits(links: list[Link]) -> Table:
     found = Click.objects.filter(code__in=[one.code for one in links]).order_by("pk")[:_ROWS]
-    rows = [(one.at, one.code, one.method, one.ip, one.user_agent) for one in found]
-    return Table("Hits on them", ("at (UTC)", "code", "method", "address", "browser"), rows)
+    rows = [
+        (
+            one.at,
+            one.code,
+            one.get_verdict_display() or "not judged yet",
+            in_words(one.reasons),
+            one.method,
+            masking.ip(one.ip or ""),
+            one.user_agent,
+        )
+        for one in found
+    ]
+    return Table("Hits on them", ("at (UTC)", "code", "taken for", "why", "method", "address", "browser"), rows)
 
 
 def _held(dispatch: Dispatch) -> Table:
@@ -112,3 +158,15 @@ def _held(dispatch: Dispatch) -> Table:
         *(("lock", one.until, "" if one.dispatch_id == dispatch.pk else "of another message") for one in locks),
     ]
     return Table("Permit and lock", ("what", "since or until (UTC)", "remark"), rows, none="Nothing is held.")
+
+
+def _limits(dispatch: Dispatch) -> Table:
+    """What limits such a message now; of one that ended long ago it says nothing."""
+    found = limited.usage_of(dispatch, database.now()) if dispatch.state in OPEN else []
+    rows = [
+        (one.what, one.used, "only counted" if one.amount is None else one.amount, one.unit, one.rule,
+         one.until if one.is_full else None)
+        for one in found
+    ]  # fmt: skip
+    columns = ("what", "used", "limit", "counts", "rule", "free again (UTC)")
+    return Table("Limits, now", columns, rows, none="It waits for none.")

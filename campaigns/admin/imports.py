@@ -19,9 +19,11 @@ from campaigns.admin.tables import Table, bar
 from campaigns.imports.options import Options, check_columns
 from campaigns.models import Import, RefusedRow
 from smsplatform.common.errors import InvalidInput
+from smsplatform.tenancy import audit
 from smsplatform.tenancy.admin_lists import BigTableAdmin
 from smsplatform.tenancy.admin_scope import Facts, TenantForm, actor_of, scope_of
 from smsplatform.tenancy.admin_verbs import Verb, VerbsAdmin
+from smsplatform.tenancy.models import Brand
 
 
 class ImportForm(TenantForm):
@@ -42,6 +44,23 @@ class ImportForm(TenantForm):
         label="First line names the columns",
     )
 
+    attestation = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 80}),
+        label="How they consented",
+        help_text="If the file has columns about consent (consent_at, consent_source), or all in it consented: how do you"
+        " know? You sign this with your name.",
+    )
+    disclosure = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 80}),
+        label="What they were shown",
+        help_text="Word for word: without it nobody may be sent marketing. Or in a column consent_text.",
+    )
+    consent_brand = forms.CharField(
+        required=False, label="To which brand", help_text="Its short name; empty if you have only one."
+    )
+
     class Meta:
         model = Import
         fields = ("list", "source", "file", "columns")
@@ -52,10 +71,16 @@ class ImportForm(TenantForm):
             if name in self.fields:
                 self.fields[name].required = False
 
+    signer = "whoever uploads it"
+
     def options(self) -> dict[str, Any]:
         """Return how to read the file."""
         names = ("default_region", "includes_country_code", "has_header")
-        return {name: self.cleaned_data.get(name) for name in names}
+        said = {name: self.cleaned_data.get(name) or "" for name in ("attestation", "disclosure", "consent_brand")}
+        signed = {name: value for name, value in said.items() if value}
+        if "attestation" in signed:
+            signed["attested_by"] = self.signer
+        return {name: self.cleaned_data.get(name) for name in names} | signed
 
     def clean_default_region(self) -> str:
         return str(self.cleaned_data["default_region"]).upper()
@@ -68,6 +93,7 @@ class ImportForm(TenantForm):
             # What the model needs before the upload is stored; save_model has the real name.
             cleaned["file"], cleaned["source"] = str(cleaned["upload"].name)[:400], Import.Source.STORAGE
             self.instance.file = cleaned["file"]
+        self._check_brand(cleaned)
         try:
             check_columns(cleaned.get("columns") or {})
             Options.from_json(self.options())
@@ -75,6 +101,12 @@ class ImportForm(TenantForm):
             name = error.field.split(".")[-1]
             self.add_error(name if name in self.fields else None, error.message)
         return cleaned
+
+    def _check_brand(self, cleaned: dict[str, Any]) -> None:
+        tenant = cleaned.get("tenant") or self.instance.tenant_id
+        slug = cleaned.get("consent_brand")
+        if slug and not Brand.objects.filter(tenant=tenant, slug=slug).exists():
+            self.add_error("consent_brand", f"There is no brand {slug!r}; write its short name as under Brands.")
 
 
 def _retry(request: HttpRequest, row: Import) -> str:
@@ -126,6 +158,7 @@ class ImportAdmin(VerbsAdmin):
             fieldsets = [
                 (None, {"fields": ("list", "upload")}),
                 ("How to read it", {"fields": ("has_header", "default_region", "includes_country_code", "columns")}),
+                ("Consent", {"fields": ("attestation", "disclosure", "consent_brand")}),
             ]
             if scope_of(request).is_superuser:
                 help_text = "For operators: a file that is in the storage or on the server already."
@@ -135,6 +168,7 @@ class ImportAdmin(VerbsAdmin):
         return fieldsets
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001, ARG002 - Django's
+        form.signer = actor_of(request)
         upload, source, file = form.cleaned_data.get("upload"), Import.Source.STORAGE, ""
         if upload:
             name = f"imports/{obj.tenant_id}/{get_valid_filename(upload.name or 'upload.csv')}"
@@ -162,6 +196,9 @@ class ImportAdmin(VerbsAdmin):
             raise Http404
         if not self.has_view_permission(request, row):
             raise PermissionDenied
+        audit.record(
+            actor=actor_of(request), verb="import.errors_exported", target=row.pk, tenant=row.tenant_id, row=row
+        )
         headers = {"Content-Disposition": f'attachment; filename="import-{row.pk}-errors.csv"'}
         return StreamingHttpResponse(imports.error_file(row), content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -175,6 +212,8 @@ class ImportAdmin(VerbsAdmin):
             ("refused", row.rows_refused),
             ("taken, with a remark", row.rows_flagged),
             ("suppressed: kept, and never texted", row.rows_suppressed),
+            ("consents put on record", row.rows_consented),
+            ("landlines and dead numbers: kept, and not texted", row.rows_untextable),
         ]
         reasons = [(reason, "yes" if is_taken else "no", count) for reason, is_taken, count in imports.reasons(row)]
         overview = format_html(

@@ -1,19 +1,34 @@
 """The admin of recipients and their lists."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import path, reverse
+from django.utils.html import format_html, format_html_join
 
+from campaigns import erasure, tasks, whereabouts
+from campaigns.admin.tables import Table, link
 from campaigns.models import ListMember, Recipient, RecipientList
-from compliance import place
+from compliance import consent_rules, hygiene
+from compliance import erasure as erased
+from compliance.consent import reading
 from compliance.data import npa
+from compliance.policy import Category
 from smsplatform.common import database, phone
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
-from smsplatform.tenancy.admin_scope import TenantForm, TenantScopedAdmin, scope_of
-from smsplatform.tenancy.models import Role, Tenant, check_zone
+from smsplatform.tenancy.admin_private import NUMBER, REVEAL, Private
+from smsplatform.tenancy.admin_scope import TenantForm, TenantScopedAdmin, actor_of, scope_of
+from smsplatform.tenancy.admin_verbs import Verb, VerbsAdmin
+from smsplatform.tenancy.models import Brand, Role, Tenant, check_zone
+
+_BRANDS_SHOWN: Final = 20
 
 
 class RecipientForm(TenantForm):
@@ -30,47 +45,190 @@ class RecipientForm(TenantForm):
         model = Recipient
         fields = ("number", "fields", "send_at")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is not None:
+            self.fields.pop("number", None)
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
+        if self.instance.pk is not None:
+            self._locate(self.instance.number, cleaned.get("zone", ""))
+            return cleaned
         tenant = cleaned.get("tenant") or Tenant.objects.filter(pk=self.instance.tenant_id).first()
         if "number" in cleaned and tenant is not None:
             found = phone.parse(cleaned["number"], countries=tenant.allowed_countries, known_npas=npa.COUNTRY)
             if isinstance(found, phone.Refusal):
                 self.add_error("number", found.message)
             else:
-                self._place(found, cleaned.get("zone", ""))
+                self._place(found, tenant, cleaned.get("zone", ""))
         return cleaned
 
-    def _place(self, number: phone.Number, zone: str) -> None:
+    def _place(self, number: phone.Number, tenant: Tenant, zone: str) -> None:
+        if number.e164 in erased.among(tenant_id=tenant.pk, numbers=[number.e164]).numbers:
+            self.add_error("number", "This person asked to be erased, and is not taken in again.")
         self.cleaned_data["number"] = number.e164
         self.instance.country = number.country
-        has_news = zone or self.instance.pk is None or "number" in self.changed_data
-        if has_news:
-            found = place.locate(number=number.e164, explicit_zone=zone)
-            self.instance.zones, self.instance.zone_source = found.zones, found.source
+        self._locate(number.e164, zone)
+
+    def _locate(self, number: str, zone: str) -> None:
+        """The place of a new person, or of one of whom something else is known now."""
+        fields = self.cleaned_data.get("fields") or {}
+        person = self.instance
+        if zone or person.pk is None:
+            new = whereabouts.of(number=number, fields=fields, zone=zone)
+            person.zones, person.zone_source, person.state_source = new.key, new.source, new.state_source
+        elif "fields" in self.changed_data:
+            stored = whereabouts.Located(person.zones, person.zone_source, person.state_source)
+            again = whereabouts.again(number=number, fields=fields, stored=stored)
+            person.zones, person.zone_source, person.state_source = again.zones, again.zone_source, again.state_source
+
+
+def _consent_tables(person: Recipient) -> list[Table]:
+    """What of the person's consent holds, by brand and category, and all that happened to it."""
+    now = database.now()
+    states = reading.states(tenant=person.tenant_id, number=person.number)
+    needed = [category.value for category in Category if consent_rules.needed(category, now.date()).tier]
+    holds = []
+    for brand in sorted({state.brand for state in states}, key=lambda brand: brand.name):
+        for category in needed:
+            told = reading.explain(brand=brand, number=person.number, category=category, now=now)
+            holds.append((brand.name, category, "yes" if told.may else "no", told.words, told.since, told.expires_at))
+    records = [
+        (
+            record.occurred_at, record.brand.name, record.category or "all", link("compliance_consent", record.pk, record.event),
+            record.tier, record.source, record.action or record.reason,
+        )
+        for record in reading.history(tenant=person.tenant_id, number=person.number)[:_RECORDS_SHOWN]
+    ]  # fmt: skip
+    none = "Nothing is on record; brands that keep consent here do not text this person."
+    return [
+        Table("Consent", ("brand", "category", "may be texted", "why", "since", "until"), holds, none),
+        Table("What happened to it", ("when", "brand", "category", "what", "tier", "how", "act"), records),
+    ]
+
+
+_RECORDS_SHOWN = 100
+_KINDS = ("csv", "json")
+
+
+@admin.display(description="can be texted")
+def _textable(person: Recipient) -> str:
+    if person.pk is None:
+        return ""
+    why = hygiene.why_not(number=person.number, tenant_id=person.tenant_id, now=database.now())
+    return f"no: {why}" if why else "nothing speaks against it"
+
+
+@admin.display(description="fields")
+def _field_names(row: Recipient) -> str:
+    return ", ".join(sorted(row.fields)) or "none"
+
+
+def _erase(request: HttpRequest, row: Recipient) -> str:
+    shown = str(row)
+    erasure.ask(
+        tenant=row.tenant,
+        number=row.number,
+        reason="asked for in the admin",
+        actor=actor_of(request),
+        now=database.now(),
+    )
+    transaction.on_commit(tasks.start_erasing)
+    return f"{shown} is being forgotten, and is never texted again."
+
+
+def _is_there(row: Recipient) -> bool:
+    return not row.number.startswith("#")
 
 
 @admin.register(Recipient)
-class RecipientAdmin(BigTableAdmin):
-    """People with a number."""
+class RecipientAdmin(Private, VerbsAdmin, BigTableAdmin):
+    """People with a number, which is their identity: it never changes."""
 
     form = RecipientForm
-    list_display = ("number", "country", "zones", "zone_source", "send_at", instant("updated_at"))
+    delete_role = None  # a person is erased, so that nothing of theirs is left and nobody texts them again
+    verbs = (
+        replace(REVEAL, is_offered=_is_there),
+        Verb("erase", "Erase this person", _erase, _is_there, role=Role.OWNER, is_grave=True, in_lists=False),
+    )
+    stand_ins: ClassVar[Any] = {"fields": _field_names}
+    list_display = (NUMBER, "country", "zones", "zone_source", "state_source", "send_at", instant("updated_at"))
     search_fields = ("number",)
     search_help_text = "The whole number, like +12025550123."
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("number", "zone", "fields", "send_at")}),
-        ("Found out", {"fields": ("country", "zones", "zone_source", "created_at", "updated_at")}),
-    )
-    readonly_fields = ("country", "zones", "zone_source", "created_at", "updated_at")
+        (
+            "Found out",
+            {
+                "fields": (
+                    _textable, "language", "country", "zones", "zone_source", "state_source", "created_at", "updated_at",
+                )
+            },
+        ),
+    )  # fmt: skip
+    readonly_fields: ClassVar[Any] = (
+        _textable, "language", "country", "zones", "zone_source", "state_source", "created_at", "updated_at",
+    )  # fmt: skip
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None:
+            return fieldsets
+        return [
+            (title, {**options, "fields": tuple(NUMBER if name == "number" else name for name in options["fields"])})
+            for title, options in fieldsets
+        ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [*super().get_readonly_fields(request, obj), *([NUMBER] if obj is not None else [])]
 
     def get_ordering(self, request: HttpRequest) -> Any:
         # A tenant's people stand in the index in the order of their numbers; everybody's only in that of their ids.
         return ("-pk",) if scope_of(request).is_superuser else ("number",)
 
+    def page_context(self, request: HttpRequest, row: Recipient) -> dict[str, Any]:
+        consents = _consent_tables(row)
+        tables = [_hours(row), *consents]
+        if not consents[1].rows or not self.may(request, Role.MANAGER, row):
+            return {"tables": tables}
+        urls = [(reverse(f"admin:campaigns_recipient_consent_{kind}", args=[row.pk]), kind) for kind in _KINDS]
+        links = format_html_join(", ", '<a href="{}">{}</a>', urls)
+        return {"tables": tables, "overview": format_html("<p>Export all evidence of consent: {}</p>", links)}
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.consent_view)
+        exports = [
+            path(f"<path:object_id>/consent.{kind}", view, {"kind": kind}, name=f"campaigns_recipient_consent_{kind}")
+            for kind in _KINDS
+        ]
+        return [*exports, *super().get_urls()]
+
+    def consent_view(self, request: HttpRequest, object_id: str, kind: str) -> HttpResponse:
+        """All evidence of the person's consent as a file; that it was taken out stands in the trail."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        if not self.may(request, Role.MANAGER, row):
+            raise PermissionDenied
+        records = reading.exported(tenant=row.tenant, number=row.number, actor=actor_of(request), now=database.now())
+        headers = {"Content-Disposition": f'attachment; filename="consent-{row.pk}.{kind}"'}
+        if kind == "json":
+            return JsonResponse({"records": records}, json_dumps_params={"indent": 2}, headers=headers)
+        return HttpResponse(reading.as_csv(records), content_type="text/csv; charset=utf-8", headers=headers)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         obj.updated_at = database.now()
         super().save_model(request, obj, form, change)
+
+
+def _hours(person: Recipient) -> Table:
+    """Whether each of the tenant's brands may text the person now (marketing), until when, and by which rules."""
+    rows = []
+    for brand in Brand.objects.filter(tenant=person.tenant_id)[:_BRANDS_SHOWN]:
+        found = whereabouts.told_of(person=person, category=Category.MARKETING, brand=brand)
+        rows.append((brand.name, found.words, found.answer.sentence, "; ".join(found.answer.rules)))
+    return Table("Marketing now", ("brand", "where the person may be", "now", "rules looked at"), rows)
 
 
 @admin.display(description="people")

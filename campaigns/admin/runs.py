@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from campaigns import launch, reports
+from campaigns import clicks, launch, reports
+from campaigns.admin import guarding
 from campaigns.admin.tables import Table, bar, legend, link, list_link
 from campaigns.models import Batch, Run
 from campaigns.states import OPEN
@@ -17,6 +18,7 @@ from smsplatform.common import database
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
 from smsplatform.tenancy.admin_scope import Facts, actor_of
 from smsplatform.tenancy.admin_verbs import Verb, VerbsAdmin
+from tracking.models import Click
 
 
 def totals_of(run_ids: list[int]) -> dict[int, Counter[str]]:
@@ -96,7 +98,7 @@ class RunAdmin(Facts, VerbsAdmin):
     """Firings of campaigns, and the days of single messages."""
 
     list_display = (_campaign, "brand", instant("launched_at"), "launched_by", _state, _progress, _taken, _messages)
-    list_select_related = ("brand", "campaign", "version__template")
+    list_select_related = ("brand", "campaign", "tenant", "version__template")
     list_filter = ("brand", "lane", "category")
     list_per_page = 25
     search_fields = ("campaign__name", "occurrence")
@@ -104,7 +106,8 @@ class RunAdmin(Facts, VerbsAdmin):
     fieldsets = (
         (None, {"fields": ("campaign", "brand", "version", "category", "lane", "occurrence")}),
         ("Launch", {"fields": ("launched_at", "launched_by", "materialise_at", "materialised_at", "batches_made")}),
-        ("Stopped", {"fields": ("paused_at", "cancelled_at")}),
+        ("Stopped", {"fields": ("paused_at", "stop_reason", "cancelled_at", "undo_until")}),
+        ("Guard rails", {"fields": ("people", "approval", "approved_by", "approved_people", "canary")}),
         ("What was copied from the campaign", {"fields": ("plan",), "classes": ("collapse",)}),
     )
     verbs = (
@@ -120,6 +123,7 @@ class RunAdmin(Facts, VerbsAdmin):
             "cancel", "Cancel", _does(launch.cancel, "is cancelled: nothing more is claimed"),
             lambda run: run.cancelled_at is None, is_grave=True,
         ),
+        *guarding.OF_RUN,
     )  # fmt: skip
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:  # noqa: ARG002 - Django's
@@ -135,11 +139,16 @@ class RunAdmin(Facts, VerbsAdmin):
             f"{report.all:,} messages",
             f"{report.taken:,} taken by providers",
             f"{report.open:,} on their way",
+            f"{report.opt_outs:,} opted out",
         ]
+        followed = clicks.of_run(row)
+        if followed.verdicts:
+            told.append(f"{followed.people:,} people followed a link ({followed.filtered:,} hits filtered out)")
         if report.next_at and report.open:
             told.append(f"next at {report.next_at:%Y-%m-%d %H:%M:%S} UTC")
         overview = format_html(
-            "{}<p><b>{}</b>{} · {}</p>{}<p>{} · {}</p>",
+            "{}{}<p><b>{}</b>{} · {}</p>{}<p>{} · {}</p>",
+            guarding.remarks(row),
             bar(report.totals),
             report.progress.capitalize(),
             format_html(" ({} taken)", {"all": "all", "partly": "some", "none": "none"}[report.result])
@@ -151,7 +160,17 @@ class RunAdmin(Facts, VerbsAdmin):
             list_link("campaigns_batch", "Batches of this run", run__id__exact=row.pk),
         )
         table = Table("Reasons", ("state", "reason", "messages"), reasons, none="Nothing was held or refused.")
-        return {"overview": overview, "tables": [table]}
+        outs = Table(
+            "Opt-outs", ("how", "people"), list(reports.opt_outs(row).items()), none="Nobody opted out of this."
+        )
+        names = dict(Click.Verdict.choices)
+        hits = Table(
+            "Hits on links",
+            ("taken for", "hits"),
+            [(names.get(verdict, verdict), number) for verdict, number in followed.verdicts.items()],
+            none="Nobody followed a link, as far as hits are judged.",
+        )
+        return {"overview": overview, "tables": [*guarding.of_run(row), table, outs, hits]}
 
 
 @admin.display(description="tally")
@@ -178,7 +197,7 @@ class BatchAdmin(Facts, BigTableAdmin):
     readonly_fields: ClassVar[Any] = (_run, _tally)
     fields: ClassVar[Any] = (
         _run, "brand", "position", "lane", "phase", "due_at", "expires_at", "resume_at", "size", _tally,
-        "lease", "lease_until", "starts", "error", "account_id",
+        "lease", "lease_until", "starts", "stage", "error", "account_id",
     )  # fmt: skip
 
     def latest_rows(self, request: HttpRequest, queryset: Any) -> Any:

@@ -106,6 +106,35 @@ def legend(totals: Mapping[str, int]) -> SafeString:
     )
 
 
+def strip(parts: Sequence[tuple[str, str, int]]) -> SafeString:
+    """Return (colour, name, number) side by side, as one bar with what its colours mean."""
+    everything = sum(number for _, _, number in parts) or 1
+    drawn, start = [], 0.0
+    for colour, name, number in parts:
+        width = 100 * number / everything
+        drawn.append((_part(start, width, colour, f"{name}: {number:,}"),))
+        start += width
+    entries = [(colour, name, f"{number:,}", f"{100 * number / everything:.1f}") for colour, name, number in parts]
+    return format_html(
+        '<svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img">{}</svg><ul class="legend">{}</ul>',
+        format_html_join("", "{}", drawn),
+        format_html_join(
+            "",
+            '<li><svg viewBox="0 0 1 1"><rect width="1" height="1" fill="{}"/></svg>{} <b>{}</b> ({} %)</li>',
+            entries,
+        ),
+    )
+
+
+def meter(number: int, most: int) -> SafeString:
+    """Return a number with a bar beside it, as long as its part of the most."""
+    return format_html(
+        '<svg class="meter" viewBox="0 0 100 10" preserveAspectRatio="none" role="img">{}</svg> {}',
+        _part(0, 100 * number / max(most, 1), "#4fa3e8", f"{number:,}"),
+        f"{number:,}",
+    )
+
+
 def _part(start: float, width: float, colour: str, title: str) -> SafeString:
     return format_html(
         '<rect x="{}" y="0" width="{}" height="10" fill="{}"><title>{}</title></rect>',

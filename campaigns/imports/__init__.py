@@ -1,7 +1,8 @@
 """Imports: a CSV file becomes recipients on a list: resumable, watched, and the same when run again.
 
 Within a file the first row of a number counts. Imported fields replace fields of the same name and leave the others;
-a zone that was told is never replaced by a guess; suppression and consent are not touched. Paths on the server are
+a zone that was told is never replaced by a guess; suppression is not touched, and consent
+that a file vouches for is added to the ledger, where nothing is ever weakened. Paths on the server are
 for operators: the API's edge offers files of the storage only.
 """
 
@@ -21,7 +22,7 @@ from campaigns.models.recipient import SeenNumber
 from smsplatform.common import database
 from smsplatform.common.errors import Conflict, InvalidInput
 from smsplatform.tenancy import audit
-from smsplatform.tenancy.models import Tenant
+from smsplatform.tenancy.models import Brand, Tenant
 
 __all__ = [
     "Progress", "create", "error_file", "forget_failed", "progress", "reasons", "resume_stalled", "retry", "run",
@@ -49,7 +50,12 @@ def create(
     if source not in Import.Source.values:
         raise InvalidInput(f"must be one of {', '.join(Import.Source.values)}", field="source")
     check_columns(columns or {})
-    Options.from_json(options or {})
+    told = Options.from_json(options or {})
+    if told.consent_brand and not Brand.objects.filter(tenant=tenant, slug=told.consent_brand).exists():
+        raise InvalidInput(f"{tenant.slug} has no brand {told.consent_brand!r}", field="options.consent_brand")
+    signed: dict[str, Any] = (
+        {"attested_by": told.attested_by, "attestation": told.attestation} if told.attestation else {}
+    )
     with transaction.atomic():
         made = Import.objects.create(
             tenant=tenant,
@@ -60,7 +66,7 @@ def create(
             options=dict(options or {}),
             created_by=actor[:120],
         )
-        audit.record(actor=actor, verb="import.created", target=made.pk, tenant=tenant, list=list.name)
+        audit.record(actor=actor, verb="import.created", target=made.pk, tenant=tenant, list=list.name, **signed)
     return made
 
 

@@ -48,6 +48,12 @@ class Columns:
     send_at: int | None
     list: int | None
     fields: tuple[Field, ...]
+    consent_at: int | None = None
+    consent_source: int | None = None
+    consent_tier: int | None = None
+    consent_text: int | None = None
+    state: int | None = None
+    country: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what is stored with the import, so that a resumed one means the same by every column."""
@@ -69,10 +75,20 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "zone": ("zone", "time_zone", "timezone", "tz"),
     "postal_code": ("postal_code", "postcode", "postalcode", "post_code", "zip", "zip_code", "zipcode"),
+    "state": ("state", "state_code", "us_state", "state_province"),
+    "country": ("country", "country_code", "country_iso", "iso_country"),
     "send_at": ("send_at", "sendat"),
     "list": ("list", "list_name"),
+    "consent_at": ("consent_at", "consent_date", "opt_in_at", "optin_at", "opt_in_date", "optin_date"),
+    "consent_source": ("consent_source", "opt_in_source", "optin_source"),
+    "consent_tier": ("consent_tier",),
+    "consent_text": ("consent_text", "consent_disclosure", "opt_in_text", "optin_text"),
 }  # fmt: skip
 """The roles a column can have, with the headers that say so, the most telling first."""
+CONSENT: Final = ("consent_at", "consent_source", "consent_tier", "consent_text")
+
+_KEPT: Final = frozenset({"postal_code", "state", "country"})
+"""Columns that are custom fields as well: campaigns segment by them, and `locate_recipients` reads them again."""
 
 _IDENTIFIER: Final = re.compile(
     r"(?:^|_)(?:id|ids|code|codes|zip|zipcode|postal|postcode|account|ssn|sku|phone|mobile|fax|ref|reference)(?:_|$)"
@@ -123,6 +139,9 @@ def match(layout: Layout, mapping: Mapping[str, str], types: Mapping[str, str]) 
         places.get("send_at"),
         places.get("list"),
         _fields(layout, {place: role for role, place in places.items()}, names, width, types),
+        state=places.get("state"),
+        country=places.get("country"),
+        **{role: places.get(role) for role in CONSENT},
     )
 
 
@@ -158,8 +177,7 @@ def _fields(
     used: set[str] = set()
     for index in range(width):
         role = roles.get(index, "")
-        # The postal code is kept as a field too: campaigns segment by it, and the law of a state goes by it.
-        if role in NAMES and role != "postal_code":
+        if role in NAMES and role not in _KEPT:
             continue
         base = role or (names[index] if index < len(names) else "") or f"column_{index + 1}"
         name, copies = base, 1
@@ -168,7 +186,7 @@ def _fields(
             name = f"{base}_{copies}"
         used.add(name)
         told = types.get(name)
-        seen = FieldType.TEXT if role == "postal_code" else _seen_type(name, layout.sample, index)
+        seen = FieldType.TEXT if role in _KEPT else _seen_type(name, layout.sample, index)
         fields.append(Field(index, name, FieldType(told) if told else seen, told is not None))
     if len(fields) > MAX_FIELDS:
         raise UnreadableFileError(f"the file has {len(fields)} custom fields; at most {MAX_FIELDS} are kept")

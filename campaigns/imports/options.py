@@ -11,6 +11,7 @@ from campaigns.imports.csv_layout import DELIMITERS
 from smsplatform.common.errors import InvalidInput
 
 _MAX_COLUMN_CHARS: Final = 200
+_MAX_NAME_CHARS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class Options:
     encoding: str = ""
     delimiter: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
+    consent_brand: str = ""
+    attested_by: str = ""
+    attestation: str = ""
+    disclosure: str = ""
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Self:
@@ -35,6 +40,7 @@ class Options:
         for name, check in _CHECKS.items():
             if name in given and (problem := check(given[name])):
                 raise InvalidInput(problem, field=f"options.{name}")
+        _check_signed(given)
         return cls(**given)
 
 
@@ -45,6 +51,18 @@ def check_columns(columns: Mapping[str, Any]) -> None:
             raise InvalidInput(f"{role!r} cannot name a field; write {normalised(role)!r}", field="columns")
         if not isinstance(wanted, str) or not 0 < len(wanted) <= _MAX_COLUMN_CHARS:
             raise InvalidInput(f"{role}: give the header of a column, or #2 for the second", field="columns")
+
+
+def _check_signed(given: Mapping[str, Any]) -> None:
+    """Whoever says something of consent signs for it, with a name and in words."""
+    for name, other in (("attestation", "attested_by"), ("attested_by", "attestation")):
+        if given.get(other) and not given.get(name):
+            raise InvalidInput(f"goes with {other}: say who vouches for the consent, and how", field=f"options.{name}")
+    if (given.get("disclosure") or given.get("consent_brand")) and not given.get("attestation"):
+        raise InvalidInput(
+            "say how you know that these people consented; without it no consent is put on record",
+            field="options.attestation",
+        )
 
 
 def _region(value: object) -> str:
@@ -81,7 +99,19 @@ def _types(value: object) -> str:
     return f"{', '.join(map(str, wrong))}: the types are {', '.join(FieldType)}" if wrong else ""
 
 
+def _text(value: object) -> str:
+    return "" if isinstance(value, str) else "must be a text"
+
+
+def _name(value: object) -> str:
+    return "" if isinstance(value, str) and len(value) <= _MAX_NAME_CHARS else f"at most {_MAX_NAME_CHARS} characters"
+
+
 _CHECKS: Final = {
+    "consent_brand": _text,
+    "attested_by": _name,
+    "attestation": _text,
+    "disclosure": _text,
     "default_region": _region,
     "includes_country_code": _switch,
     "sandbox": _switch,

@@ -11,9 +11,12 @@ from json.encoder import encode_basestring
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from campaigns.imports import consents
 from campaigns.imports.columns import Columns, Field, FieldType
+from campaigns.imports.consents import Remark, Vouched
 from campaigns.imports.csv_reader import FLAWS, Record
 from compliance import place
+from compliance.consent import Entry
 from compliance.place import Place, ZoneSource
 from smsplatform.common import phone
 
@@ -39,7 +42,9 @@ class Taken(NamedTuple):
     fields: str
     send_at: str | None
     list_name: str
+    state_source: str = ZoneSource.UNKNOWN.value
     remark: tuple[str, str] | None = None
+    consent: Entry | None = None
 
 
 class Refused(NamedTuple):
@@ -62,9 +67,12 @@ class _BadValueError(ValueError):
     """A cell does not hold what its column is said to hold."""
 
 
-def judge(columns: Columns, rules: phone.Rules) -> Callable[[Record], Taken | Refused]:
-    """Return the function that judges the rows of one file."""
+def judge(
+    columns: Columns, rules: phone.Rules, *, vouched: Vouched | None = None, now: datetime | None = None
+) -> Callable[[Record], Taken | Refused]:
+    """Return the function that judges the rows of one file; what it says of consent is `vouched` for."""
     parse = rules.parse
+    read_consent = consents.reader(columns, vouched, now or datetime.now(UTC))
     writers = [(field, f"{encode_basestring(field.name)}:", _writer(field)) for field in columns.fields]
 
     def judged(record: Record) -> Taken | Refused:
@@ -83,21 +91,34 @@ def judge(columns: Columns, rules: phone.Rules) -> Callable[[Record], Taken | Re
             number.e164 if number.npa is None else f"+1{number.npa}2345678",
             _cell(cells, columns.zone),
             _cell(cells, columns.postal_code),
+            _cell(cells, columns.state),
+            _cell(cells, columns.country),
         )
-        flaw = ("unknown_zone", f"{found.flaw}; the row was taken, its zone is guessed")
+        flaw = (
+            "unknown_zone" if "time zone" in found.flaw else "unknown_place",
+            f"{found.flaw}; the row was taken, its place is what the rest says",
+        )
+        consent, remark = read_consent(number.e164, cells)
         return Taken(
             line,
             number.e164,
             number.country,
-            "" if found.source is ZoneSource.UNKNOWN else found.zones,
+            found.key,
             found.source.value,
             _fields(cells, writers),
             _send_at(_cell(cells, columns.send_at), found),
             _list_name(_cell(cells, columns.list)),
-            flaw if found.flaw else None,
+            found.state_source.value,
+            _both(flaw if found.flaw else None, remark),
+            consent,
         )
 
     return judged
+
+
+def _both(first: Remark | None, second: Remark | None) -> Remark | None:
+    """A line has one remark: of two, the first names it and both are told."""
+    return (first[0], f"{first[1]}. {second[1]}") if first and second else first or second
 
 
 def _cells(record: Record, width: int) -> list[str]:
@@ -136,8 +157,8 @@ def _fields(cells: list[str], writers: list[tuple[Field, str, Callable[[str], st
 
 
 @lru_cache(maxsize=65_536)
-def _located(number: str, zone: str, postal_code: str) -> Place:
-    return place.locate(number=number, explicit_zone=zone, postal_code=postal_code)
+def _located(number: str, zone: str, postal_code: str, state: str, country: str) -> Place:
+    return place.locate(number=number, explicit_zone=zone, postal_code=postal_code, state=state, country=country)
 
 
 def _send_at(text: str, found: Place) -> str | None:

@@ -14,18 +14,21 @@ import structlog
 from django.db import transaction
 
 from campaigns.imports import columns as import_columns
-from campaigns.imports import csv_layout, staging
+from campaigns.imports import consents, csv_layout, staging
 from campaigns.imports import file as import_file
 from campaigns.imports import rows as import_rows
 from campaigns.imports.columns import Columns
+from campaigns.imports.consents import Vouched
 from campaigns.imports.csv_layout import Layout, UnreadableFileError
 from campaigns.imports.csv_reader import Reader
 from campaigns.imports.options import Options
 from campaigns.imports.rows import Refused, Taken
 from campaigns.models import Import, RefusedRow
 from campaigns.models.recipient import SeenNumber
+from compliance import erasure
 from compliance.data import npa
 from smsplatform.common import database, phone
+from smsplatform.tenancy.models import Brand
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +53,8 @@ class Progress:
     refused: int
     flagged: int
     suppressed: int
+    consented: int
+    untextable: int
 
 
 class _LeaseLostError(Exception):
@@ -95,6 +100,8 @@ def progress(source: Import) -> Progress:
         source.rows_refused,
         source.rows_flagged,
         source.rows_suppressed,
+        source.rows_consented,
+        source.rows_untextable,
     )
 
 
@@ -141,13 +148,15 @@ def _read(
     if source.cursor.get("fingerprint") != fingerprint:
         _start_over(source, file, rules, options, fingerprint)
     layout = Layout.from_json(source.dialect["layout"])
-    judged = import_rows.judge(Columns.from_json(source.dialect["columns"]), rules)
+    columns = Columns.from_json(source.dialect["columns"])
+    vouched = _vouched(source, options, columns)
+    judged = import_rows.judge(columns, rules, vouched=vouched, now=database.now())
     reader = Reader(file, layout, skip=source.cursor["line"])
     ends_at = None if turn is None else database.now() + turn
     records = iter(reader)
     while chunk := [judged(record) for record in islice(records, CHUNK_ROWS)]:
         _check_lists(chunk)
-        _commit(source, chunk, line=reader.lines_done, read_bytes=reader.bytes_done)
+        _commit(source, chunk, line=reader.lines_done, read_bytes=reader.bytes_done, vouched=vouched)
         if on_progress is not None:
             on_progress(progress(source))
         if ends_at is not None and database.now() >= ends_at:
@@ -189,10 +198,32 @@ def _check_lists(chunk: list[Taken | Refused]) -> None:
         )
 
 
-def _commit(source: Import, chunk: list[Taken | Refused], *, line: int, read_bytes: int) -> None:
+def _vouched(source: Import, options: Options, columns: Columns) -> Vouched | None:
+    """Return who signs for the consents in the file. Raises UnreadableFileError where it has some and nobody does."""
+    if not options.attestation:
+        if not consents.has_columns(columns):
+            return None
+        raise UnreadableFileError(
+            "the file says how people consented (columns consent_at, consent_source, consent_tier or consent_text), but"
+            " nobody signs for it: import it with an attestation, or rename these columns to keep them as plain fields"
+        )
+    brands = list(Brand.objects.filter(tenant=source.tenant_id).order_by("slug"))
+    named = [brand for brand in brands if options.consent_brand in ("", brand.slug)]
+    if len(named) != 1:
+        known = ", ".join(brand.slug for brand in brands) or "none yet"
+        raise UnreadableFileError(
+            f"consent is given to one brand: say to which with consent_brand; {source.tenant.slug} has {known}"
+        )
+    return Vouched(named[0], options.attested_by, options.attestation, options.disclosure, source.created_at)
+
+
+def _commit(
+    source: Import, chunk: list[Taken | Refused], *, line: int, read_bytes: int, vouched: Vouched | None
+) -> None:
     """Merge one chunk and move the cursor behind it, both or neither."""
     with database.cheap_commit() as cursor:
         now = _renew(source)
+        chunk = _without_erased(source, chunk)
         merged = staging.merge(
             cursor,
             [row for row in chunk if isinstance(row, Taken)],
@@ -201,6 +232,7 @@ def _commit(source: Import, chunk: list[Taken | Refused], *, line: int, read_byt
             list_id=source.list_id,
             source_id=source.pk,
             now=now,
+            vouched=vouched,
         )
         source.cursor = {**source.cursor, "line": line, "starts": 0}
         source.read_bytes = read_bytes
@@ -210,9 +242,21 @@ def _commit(source: Import, chunk: list[Taken | Refused], *, line: int, read_byt
         source.save(update_fields=["cursor", *_COUNTERS])
 
 
+def _without_erased(source: Import, chunk: list[Taken | Refused]) -> list[Taken | Refused]:
+    """Refuse the people whom the tenant has erased: their data does not come in again."""
+    if not erasure.has_any(source.tenant_id):
+        return chunk
+    numbers = [row.number for row in chunk if isinstance(row, Taken)]
+    erased = erasure.among(tenant_id=source.tenant_id, numbers=numbers).numbers
+    told = "this person asked to be erased, and is not taken in again"
+    return [
+        Refused(row.line, "erased", told) if isinstance(row, Taken) and row.number in erased else row for row in chunk
+    ]
+
+
 _COUNTERS: Final = (
     "read_bytes", "rows_read", "rows_new", "rows_changed", "rows_same", "rows_duplicate", "rows_refused",
-    "rows_flagged", "rows_suppressed",
+    "rows_flagged", "rows_suppressed", "rows_consented", "rows_untextable",
 )  # fmt: skip
 
 

@@ -5,14 +5,16 @@ Every statement that locks rows takes them sorted, and the statements always com
 imports of the same people wait for each other and never deadlock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from django.db.backends.utils import CursorWrapper
 
+from campaigns.imports.consents import Vouched
 from campaigns.imports.rows import Refused, Taken
+from compliance import consent, hygiene
 from compliance.place import ZoneSource
 
 MAX_DETAIL: Final = 200
@@ -29,15 +31,43 @@ class Merged:
     refused: int = 0
     flagged: int = 0
     suppressed: int = 0
+    consented: int = 0
+    untextable: int = 0
 
 
-# How much a zone's source is worth; a lower number wins over a higher one.
+# How much the source of a zone (or a state) is worth; a lower number wins over a higher one.
 _WORTH: Final = "array_position(ARRAY[{}], {{}})".format(", ".join(f"'{source.value}'" for source in ZoneSource))
 
 
-def _is_better(new: str, old: str) -> str:
-    """SQL: the new zones replace the old ones; newer knowledge wins over equal knowledge."""
-    return f"{_WORTH.format(f'{new}.zone_source::text')} <= {_WORTH.format(f'{old}.zone_source::text')}"
+def _is_better(new: str, old: str, column: str = "zone_source") -> str:
+    """SQL: the new zones (or states) replace the old ones; newer knowledge wins over equal knowledge."""
+    return f"{_WORTH.format(f'{new}.{column}::text')} <= {_WORTH.format(f'{old}.{column}::text')}"
+
+
+def _tells_state(new: str, old: str) -> str:
+    """SQL: the new row says in which state the person is, and knows it no worse: then the old states are past."""
+    return f"({new}.state_source IN ('postal_code', 'state') AND {_is_better(new, old, 'state_source')})"
+
+
+def _merged_place(new: str, old: str) -> str:
+    """SQL: the place key of both: the better zones, and all states that either names unless newer ones are told."""
+    states = f"""(
+        SELECT string_agg(u.state, '|' ORDER BY u.state COLLATE "C") FROM (
+            SELECT unnest(string_to_array(split_part({new}.zones, ';', 2), '|'))
+            UNION SELECT unnest(string_to_array(split_part({old}.zones, ';', 2), '|'))) u(state) WHERE u.state <> '')"""
+    return f"""(CASE
+        WHEN {new}.zones = {old}.zones THEN {old}.zones
+        WHEN {old}.zones = '' THEN {new}.zones
+        WHEN {new}.zones = '' THEN {old}.zones
+        ELSE concat_ws(';', CASE WHEN {_is_better(new, old)} THEN split_part({new}.zones, ';', 1)
+            ELSE split_part({old}.zones, ';', 1) END,
+            CASE WHEN {_tells_state(new, old)} THEN split_part({new}.zones, ';', 2) ELSE {states} END)
+        END)"""
+
+
+def _merged_source(new: str, old: str, column: str) -> str:
+    """SQL: the source of what was kept."""
+    return f"(CASE WHEN {_is_better(new, old, column)} THEN {new}.{column} ELSE {old}.{column} END)"
 
 
 def _changes(new: str, old: str) -> str:
@@ -45,8 +75,11 @@ def _changes(new: str, old: str) -> str:
     return f"""(
         {old}.fields || {new}.fields IS DISTINCT FROM {old}.fields
         OR ({new}.send_at IS NOT NULL AND {new}.send_at IS DISTINCT FROM {old}.send_at)
-        OR ({_is_better(new, old)}
-            AND ({new}.zones, {new}.zone_source) IS DISTINCT FROM ({old}.zones, {old}.zone_source))
+        OR (({new}.zones, {new}.zone_source, {new}.state_source)
+                IS DISTINCT FROM ({old}.zones, {old}.zone_source, {old}.state_source)
+            AND ({_merged_place(new, old)}, {_merged_source(new, old, "zone_source")},
+                {_merged_source(new, old, "state_source")})
+                IS DISTINCT FROM ({old}.zones, {old}.zone_source, {old}.state_source))
         OR {new}.country IS DISTINCT FROM {old}.country
     )"""
 
@@ -57,10 +90,12 @@ _BY_KEY: Final = "SET LOCAL enable_seqscan TO off"
 _STAGE: Final = """
 CREATE TEMPORARY TABLE staged_row (
     line bigint, number varchar, country varchar, zones varchar, zone_source varchar, fields jsonb,
-    send_at timestamptz, list_name varchar
+    send_at timestamptz, list_name varchar, state_source varchar
 ) ON COMMIT DROP
 """
-_COPY: Final = "COPY staged_row (line, number, country, zones, zone_source, fields, send_at, list_name) FROM STDIN"
+_COPY: Final = (
+    "COPY staged_row (line, number, country, zones, zone_source, fields, send_at, list_name, state_source) FROM STDIN"
+)
 _MARK_SEEN: Final = """
 INSERT INTO campaigns_seennumber (tenant_id, source_id, number, line)
 SELECT DISTINCT ON (substr(number, 2)::bigint) %(tenant)s, %(source)s, substr(number, 2)::bigint, line
@@ -87,8 +122,8 @@ ON CONFLICT (tenant_id, name) DO NOTHING
 _MERGE: Final = f"""
 WITH written AS (
     INSERT INTO campaigns_recipient AS old
-        (tenant_id, number, country, zones, zone_source, fields, send_at, created_at, updated_at)
-    SELECT %(tenant)s, staged.number, staged.country, staged.zones, staged.zone_source, staged.fields,
+        (tenant_id, number, country, zones, zone_source, state_source, fields, send_at, created_at, updated_at)
+    SELECT %(tenant)s, staged.number, staged.country, staged.zones, staged.zone_source, staged.state_source, staged.fields,
            staged.send_at, %(now)s, %(now)s
     FROM staged_row staged
     LEFT JOIN LATERAL (
@@ -101,8 +136,9 @@ WITH written AS (
         country = excluded.country,
         fields = old.fields || excluded.fields,
         send_at = coalesce(excluded.send_at, old.send_at),
-        zones = CASE WHEN {_is_better("excluded", "old")} THEN excluded.zones ELSE old.zones END,
-        zone_source = CASE WHEN {_is_better("excluded", "old")} THEN excluded.zone_source ELSE old.zone_source END,
+        zones = {_merged_place("excluded", "old")},
+        zone_source = {_merged_source("excluded", "old", "zone_source")},
+        state_source = {_merged_source("excluded", "old", "state_source")},
         updated_at = excluded.updated_at
     WHERE {_changes("excluded", "old")}
     RETURNING (xmax = 0) AS is_new
@@ -142,6 +178,7 @@ CROSS JOIN LATERAL (
     WHERE number = staged.number AND released_at IS NULL AND (tenant_id = %(tenant)s OR scope = 'platform') LIMIT 1
 ) suppression
 """
+_COUNT_UNTEXTABLE: Final = hygiene.count_among("SELECT number FROM staged_row")
 _COPY_REFUSED: Final = "COPY campaigns_refusedrow (tenant_id, source_id, line, reason, detail, is_taken) FROM STDIN"
 
 
@@ -154,6 +191,7 @@ def merge(
     list_id: int,
     source_id: int,
     now: datetime,
+    vouched: Vouched | None = None,
 ) -> Merged:
     """Merge the chunk into recipients and lists, in the caller's transaction, and return what became of it."""
     ids: dict[str, Any] = {"tenant": tenant_id, "list": list_id, "source": source_id, "now": now}
@@ -162,7 +200,7 @@ def merge(
     if taken:
         cursor.execute(_BY_KEY)
         cursor.execute(_STAGE)
-        _copy(cursor, _COPY, (row[:8] for row in taken))
+        _copy(cursor, _COPY, (row[:9] for row in taken))
         cursor.execute(_MARK_SEEN, ids)
         cursor.execute(_FIND_DUPLICATES, ids)
         first_lines = dict(cursor.fetchall())
@@ -174,6 +212,8 @@ def merge(
         cursor.execute(_ADD_MEMBERS, ids)
         cursor.execute(_COUNT_SUPPRESSED, ids)
         (suppressed,) = cursor.fetchone()
+        cursor.execute(_COUNT_UNTEXTABLE, ids)
+        (untextable,) = cursor.fetchone()
         cursor.execute("DROP TABLE staged_row")
         flagged = [(row.line, *row.remark, True) for row in taken if row.remark and row.line not in first_lines]
         remarks += flagged
@@ -188,7 +228,9 @@ def merge(
             duplicate=len(first_lines),
             flagged=len(flagged),
             suppressed=suppressed,
+            untextable=untextable,
             refused=len(refused),
+            consented=_record_consents(taken, first_lines, source_id, vouched, now),
         )
     else:
         counts = Merged(refused=len(refused))
@@ -203,6 +245,22 @@ def merge(
             ),
         )
     return counts
+
+
+def _record_consents(
+    taken: Sequence[Taken], duplicates: Mapping[int, int], source_id: int, vouched: Vouched | None, now: datetime
+) -> int:
+    """Put on record what the file says of people's consent; what is there already is not written again."""
+    if vouched is None:
+        return 0
+    return consent.record_all(
+        brand=vouched.brand,
+        entries=[row.consent for row in taken if row.consent is not None and row.line not in duplicates],
+        import_id=source_id,
+        attested_by=vouched.attested_by,
+        attestation=vouched.attestation,
+        now=now,
+    )
 
 
 def _copy(cursor: CursorWrapper, sql: str, rows: Iterable[Sequence[Any]]) -> None:

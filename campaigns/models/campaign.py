@@ -1,12 +1,16 @@
 """Campaigns: text + audience + schedule + policy; and their runs."""
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from campaigns.models.recipient import RecipientList
@@ -42,13 +46,21 @@ class Template(TenantScoped):
     def latest(self) -> "TemplateVersion | None":
         return self.versions.order_by("-number").first()
 
-    def write(self, source: str) -> "TemplateVersion":
-        """Return the version with this text: the latest if it is the same, else a new one. Raises ValidationError."""
+    def write(self, source: str, texts: Mapping[str, str] | None = None) -> "TemplateVersion":
+        """Return the version with this text: the latest if it is the same, else a new one. Raises ValidationError.
+
+        `texts` are those of other languages, by their tag; None: as they were.
+        """
         latest = self.latest
-        if latest is not None and latest.source == source:
+        wanted = dict(texts) if texts is not None else latest.texts if latest is not None else {}
+        if latest is not None and (latest.source, latest.texts) == (source, wanted):
             return latest
         version = TemplateVersion(
-            tenant_id=self.tenant_id, template=self, number=latest.number + 1 if latest else 1, source=source
+            tenant_id=self.tenant_id,
+            template=self,
+            number=latest.number + 1 if latest else 1,
+            source=source,
+            texts=wanted,
         )
         version.full_clean(exclude=["template", "tenant"])
         version.save()
@@ -61,6 +73,9 @@ class TemplateVersion(TenantScoped):
     template = models.ForeignKey(Template, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     source = models.TextField(help_text='Liquid: {{ first_name | default: "there" }}, {% if vip %}…{% endif %}.')
+    texts = models.JSONField(
+        default=dict, blank=True, help_text='Texts for people of other languages, like {"es": "Hola {{ first_name }}"}.'
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -71,11 +86,13 @@ class TemplateVersion(TenantScoped):
         return f"{self.template} v{self.number}"
 
     def clean(self) -> None:
-        from campaigns import rendering
+        from campaigns import content
 
-        flaws = rendering.check(self.source)
-        if flaws:
-            raise ValidationError({"source": [f"line {f.line}, column {f.column}: {f.message}" for f in flaws]})
+        problems = content.problems(
+            source=self.source, texts=self.texts, brand=self.template.brand if self.template_id else None
+        )
+        if problems:
+            raise ValidationError(problems)
 
 
 class Campaign(TenantScoped):
@@ -115,6 +132,55 @@ class Campaign(TenantScoped):
     lateness_minutes = models.PositiveIntegerField(
         null=True, blank=True, help_text="What could not go out so long after its time expires. Empty: the default."
     )
+    spread_hours = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Spread it evenly over so many hours of allowed time. Empty: everything at once.",
+    )
+    most_per_hour = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Or: at most so many messages per hour, so that answers and calls can be handled.",
+    )
+    canary_percent = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="This share of the people first; the others only when it went well. Empty: everybody at once.",
+    )
+    canary_people = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The same as a number of people, instead of a share.",
+    )
+    canary_minutes = models.PositiveSmallIntegerField(
+        default=15,
+        blank=True,
+        help_text="How long after its last message the canary is waited for, so that answers can come.",
+    )
+    canary_minimum = models.PositiveIntegerField(
+        default=100,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Nothing is judged by fewer messages, unless the canary has no more.",
+    )
+    canary_max_errors = models.DecimalField(
+        max_digits=4,
+        decimal_places=1,
+        default=Decimal(10),
+        blank=True,
+        help_text="Above this many % not taken or not delivered it halts.",
+    )
+    canary_max_opt_outs = models.DecimalField(
+        max_digits=4,
+        decimal_places=1,
+        default=Decimal(3),
+        blank=True,
+        help_text="Above this many % of opt-outs it halts.",
+    )
     is_active = models.BooleanField(default=True, help_text="A repeating campaign fires only while active.")
     fired_until = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -135,10 +201,19 @@ class Campaign(TenantScoped):
             return limit
         return timedelta(minutes=self.lateness_minutes)
 
-    def clean(self) -> None:
-        from campaigns import occurrences
+    def _complete_canary(self) -> None:
+        """Set what was left empty on a form; refuse two sizes."""
+        for name in ("canary_minutes", "canary_minimum", "canary_max_errors", "canary_max_opt_outs"):
+            if getattr(self, name) is None:
+                setattr(self, name, self._meta.get_field(name).get_default())  # type: ignore[union-attr]
+        if self.canary_percent and self.canary_people:
+            raise ValidationError({"canary_people": "give the canary a share or a number of people, not both"})
 
-        problems: dict[str, str] = {}
+    def clean(self) -> None:
+        from campaigns import occurrences, spreading
+
+        self._complete_canary()
+        problems: dict[str, str] = spreading.flaws(self)
         if self.schedule == self.Schedule.AT and self.send_at is None:
             problems["send_at"] = "a campaign at one instant needs it"
         if self.schedule == self.Schedule.LOCAL:
@@ -166,6 +241,14 @@ def run_id(now: datetime) -> int:
     return (int(now.timestamp() * 1000) << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
 
 
+class Canary(models.TextChoices):
+    """What became of the people who were texted first; only while it waits are the others kept back."""
+
+    WAITING = "waiting"
+    RELEASED = "released"
+    HALTED = "halted"
+
+
 class Run(TenantScoped):
     """One firing of a campaign's schedule (or one brand's single notifications of one day).
 
@@ -190,16 +273,41 @@ class Run(TenantScoped):
     settled_at = models.DateTimeField(
         null=True, blank=True, help_text="Nothing will change its dispatches by itself any more."
     )
+    redacted_at = models.DateTimeField(
+        null=True, blank=True, help_text="The texts of its messages are gone since then."
+    )
     cursor = models.BigIntegerField(default=0, help_text="Recipients up to this id are materialised.")
     batches_made = models.IntegerField(default=0)
     lease = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
+    people = models.PositiveIntegerField(db_default=0, help_text="Whom it is for, counted when it is expanded.")
+    approval = models.ForeignKey(
+        "campaigns.Approval", on_delete=models.PROTECT, null=True, blank=True, related_name="runs"
+    )
+    approved_by = models.CharField(max_length=120, blank=True, db_default="", help_text="Never who launched it.")
+    approved_people = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Up to how many people it is approved for."
+    )
+    undo_until = models.DateTimeField(null=True, blank=True, help_text="Nothing is handed over before.")
+    canary = models.CharField(
+        max_length=8, choices=Canary.choices, blank=True, db_default="", help_text="What became of its canary."
+    )
+    stop_reason = models.CharField(max_length=200, blank=True, db_default="", help_text="Why it was paused.")
 
     objects = TenantQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(approved_by="", approved_people=None)
+                | (models.Q(approved_people__isnull=False) & ~models.Q(approved_by="")),
+                name="run_approval_has_a_name",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(approved_by="") | ~models.Q(approved_by=Lower("launched_by")),
+                name="run_approval_takes_two_people",
+            ),
             models.UniqueConstraint(
                 fields=["campaign", "occurrence"],
                 condition=models.Q(campaign__isnull=False),
@@ -208,12 +316,19 @@ class Run(TenantScoped):
             models.UniqueConstraint(
                 fields=["brand", "occurrence"], condition=models.Q(campaign__isnull=True), name="one_day_run"
             ),
+            # It goes out to people who have opted out: only an answer to their own text may.
+            models.CheckConstraint(
+                condition=models.Q(campaign__isnull=True) | ~models.Q(category=Category.KEYWORD_REPLY.value),
+                name="campaigns_are_no_keyword_replies",
+            ),
         ]
         indexes = [
             models.Index(
                 fields=["materialise_at"], condition=models.Q(materialised_at=None), name="run_unmaterialised"
             ),
             models.Index(fields=["launched_at"], condition=models.Q(settled_at=None), name="run_unsettled"),
+            models.Index(fields=["launched_at"], condition=models.Q(redacted_at=None), name="run_unredacted"),
+            models.Index(fields=["launched_at"], condition=models.Q(canary="waiting"), name="run_with_canary"),
         ]
 
     def __str__(self) -> str:

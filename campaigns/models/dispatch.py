@@ -15,6 +15,7 @@ from campaigns.models.campaign import Lane, Run
 from campaigns.states import State
 from campaigns.verbs import AttemptQuerySet, DispatchQuerySet
 from providers.adapters.base import Outcome
+from smsplatform.common import masking
 from smsplatform.common.models import TenantQuerySet
 from smsplatform.tenancy.models import Brand, Tenant
 
@@ -50,10 +51,16 @@ class Batch(models.Model):
     lease_until = models.DateTimeField(null=True)
     resume_at = models.DateTimeField(null=True, help_text="When the throttle can serve it again.")
     starts = models.SmallIntegerField(default=0, help_text="Starts since its rows last moved.")
+    stage = models.CharField(
+        max_length=20, blank=True, db_default="", help_text="The stage at work, told from the second start on."
+    )
     error = models.CharField(max_length=120, blank=True, help_text="Stage and error class of the last failure.")
     size = models.IntegerField()
     tally = models.JSONField(default=dict)
     account_id = models.BigIntegerField(null=True, help_text="The account its rows are expected to go through.")
+    is_canary = models.BooleanField(
+        db_default=False, help_text="Its people are texted first; how that goes is watched."
+    )
 
     objects = TenantQuerySet.as_manager()
 
@@ -100,7 +107,13 @@ class Dispatch(models.Model):
     flight = models.SmallIntegerField(db_default=0, help_text="The number of the latest try.")
     posts = models.SmallIntegerField(db_default=0, help_text="Tries that were really posted.")
     account_id = models.BigIntegerField(null=True)
-    zones = models.CharField(max_length=400, blank=True, db_default="", help_text="For messages without a recipient.")
+    zones = models.CharField(
+        "place",
+        max_length=400,
+        blank=True,
+        db_default="",
+        help_text="By which place it was judged; of messages without a recipient, by which it will be.",
+    )
     accepted_at = models.DateTimeField(null=True)
     settled_at = models.DateTimeField(null=True)
     changed_at = models.DateTimeField(db_default=Now())
@@ -112,7 +125,7 @@ class Dispatch(models.Model):
         verbose_name_plural = "dispatches"
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.state}"
+        return f"{masking.number(self.number)}: {self.state}"
 
 
 class Attempt(models.Model):
@@ -152,6 +165,12 @@ class Attempt(models.Model):
     detail = models.CharField(max_length=200, blank=True, db_default="")
     answered_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=120, blank=True, db_default="", help_text="Why this account and sender.")
+    rules = models.CharField(
+        max_length=80,
+        blank=True,
+        db_default="",
+        help_text="The law's rules that it passed right before, with their versions.",
+    )
     parts = models.SmallIntegerField(db_default=1, help_text="Delivery reports to come: one for each, at some vendors.")
 
     objects = AttemptQuerySet.as_manager()
@@ -171,7 +190,7 @@ class SendLock(models.Model):
     until = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"{self.number} is taken by {self.dispatch_id}"
+        return f"{masking.number(self.number)} is taken by {self.dispatch_id}"
 
 
 class Trouble(models.Model):

@@ -4,7 +4,9 @@ from django.db import models
 from django.utils import timezone
 
 from campaigns.models.dispatch import _loose
+from compliance import keywords
 from providers.models import ProviderAccount
+from smsplatform.common import masking
 from smsplatform.common.models import TenantQuerySet
 from smsplatform.tenancy.models import Brand, Tenant
 
@@ -98,7 +100,11 @@ class Receipt(models.Model):
 
 
 class Reply(models.Model):
-    """A message from a person, normalised."""
+    """A message from a person, normalised, with what it is taken for and what became of it.
+
+    An opt-out holds from the moment the row is committed. What else a text asks for, its answer included, is done in
+    the transaction that empties `apply_at`.
+    """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     brand = models.ForeignKey(Brand, on_delete=models.PROTECT, null=True, related_name="+")
@@ -111,7 +117,31 @@ class Reply(models.Model):
     to = models.CharField(max_length=254, help_text="Ours.")
     text = models.TextField(blank=True)
     media = models.JSONField(default=list)
+    kind = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        choices=[(kind.value, kind.value.replace("_", "-")) for kind in keywords.Kind],
+        help_text="What it is taken for; empty: pieces of it are missing.",
+    )
+    rule = models.CharField(
+        max_length=60, blank=True, default="", db_default="", help_text="Which rule of which edition said so."
+    )
+    answered_as = models.CharField(
+        max_length=10, blank=True, default="", db_default="", help_text="What the vendor itself has answered it as."
+    )
     is_opt_out = models.BooleanField(default=False)
+    review_until = models.DateTimeField(
+        null=True, help_text="It may be an opt-out: until this somebody can say that it is none."
+    )
+    reviewed_at = models.DateTimeField(null=True)
+    reviewed_by = models.CharField(max_length=120, blank=True, default="", db_default="")
+    apply_at = models.DateTimeField(null=True, help_text="When what it asks for is done; empty: nothing is left to do.")
+    answer = models.UUIDField(null=True, help_text="The dispatch that answers it.")
+    answer_rule = models.CharField(
+        max_length=60, blank=True, default="", db_default="", help_text="Why it was answered, or was not."
+    )
     received_at = models.DateTimeField()
     tidied_at = models.DateTimeField(null=True, help_text="The person's waiting dispatches are blocked since then.")
     whole = models.CharField(
@@ -120,19 +150,59 @@ class Reply(models.Model):
     pieces = models.JSONField(
         default=dict, db_default=models.Value({}, models.JSONField()), help_text="Its texts by number."
     )
+    pieces_due = models.SmallIntegerField(
+        db_default=0, default=0, help_text="How many there will be; 0: it came whole."
+    )
 
     objects = TenantQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "replies"
         indexes = [
-            models.Index(fields=["id"], condition=models.Q(is_opt_out=True, tidied_at=None), name="reply_untidied")
+            models.Index(fields=["id"], condition=models.Q(is_opt_out=True, tidied_at=None), name="reply_untidied"),
+            models.Index(fields=["apply_at"], condition=models.Q(apply_at__isnull=False), name="reply_unapplied"),
+            models.Index(
+                fields=["review_until"],
+                condition=models.Q(review_until__isnull=False, reviewed_at=None),
+                name="reply_unreviewed",
+            ),
+            models.Index(fields=["number", "brand"], name="reply_by_person"),
         ]
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "whole"], condition=~models.Q(whole=""), name="one_reply_per_long_message"
-            )
+            ),
+            models.UniqueConstraint(fields=["answer"], name="one_reply_per_answer"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.text[:40]}"
+        return f"{masking.number(self.number)} at {self.received_at:%F %T}"
+
+
+class ReviewedReply(Reply):
+    """A message that may be an opt-out: somebody has to read it."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "reply to review"
+        verbose_name_plural = "replies to review"
+
+
+class Conversation(models.Model):
+    """The last words of a person to a brand. Its row is the lock under which that person's texts are applied (R37)."""
+
+    tenant = _loose(Tenant)
+    brand = models.ForeignKey(Brand, on_delete=models.PROTECT, db_index=False, related_name="+")
+    number = models.CharField(max_length=254, help_text="E.164, or an e-mail address.")
+    stopped_at = models.DateTimeField(null=True, help_text="When the latest opt-out came.")
+    started_at = models.DateTimeField(null=True, help_text="When the latest opt-in came that was followed.")
+    stop_answered_at = models.DateTimeField(null=True)
+    help_answered_at = models.DateTimeField(null=True)
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["brand", "number"], name="one_conversation")]
+
+    def __str__(self) -> str:
+        return f"{masking.number(self.number)} and brand {self.brand_id}"

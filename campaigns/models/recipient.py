@@ -3,9 +3,12 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Left, Lower
 from django.utils import timezone
 
 from compliance.place import ZoneSource
+from smsplatform.common import masking
 from smsplatform.common.models import TenantQuerySet, TenantScoped
 
 
@@ -18,12 +21,27 @@ class Recipient(TenantScoped):
     number = models.CharField(max_length=16, help_text="E.164, like +12025550123.")
     country = models.CharField(max_length=2, blank=True)
     zones = models.CharField(
-        max_length=400, blank=True, help_text="The zones this person may be in, joined with |; empty: unknown."
+        max_length=400,
+        blank=True,
+        help_text="The zones this person may be in, joined with |; then a semicolon and the states whose law may hold."
+        " Empty: unknown.",
     )
     zone_source = models.CharField(
         max_length=12, choices=[(source.value, source.value) for source in ZoneSource], default=ZoneSource.UNKNOWN
     )
+    state_source = models.CharField(
+        max_length=12,
+        choices=[(source.value, source.value) for source in ZoneSource],
+        default=ZoneSource.UNKNOWN,
+        db_default=ZoneSource.UNKNOWN.value,
+    )
     fields = models.JSONField(default=dict, blank=True, help_text="Typed custom fields: text, numbers, yes/no.")
+    language = models.GeneratedField(
+        expression=Left(Lower(KeyTextTransform("language", "fields")), 35),
+        output_field=models.CharField(max_length=35),
+        db_persist=True,
+        help_text="The field `language`, which chooses the text: es, es-MX or Spanish.",
+    )
     send_at = models.DateTimeField(null=True, blank=True, help_text="Own instant, for campaigns that send per person.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -34,7 +52,7 @@ class Recipient(TenantScoped):
         constraints = [models.UniqueConstraint(fields=["tenant", "number"], name="one_recipient_per_number")]
 
     def __str__(self) -> str:
-        return self.number
+        return masking.number(self.number)
 
 
 class RecipientList(TenantScoped):
@@ -106,6 +124,10 @@ class Import(TenantScoped):
     rows_refused = models.BigIntegerField(default=0, editable=False)
     rows_flagged = models.BigIntegerField(default=0, editable=False, help_text="Taken, with a remark.")
     rows_suppressed = models.BigIntegerField(default=0, editable=False, help_text="Kept, and still never texted.")
+    rows_consented = models.BigIntegerField(default=0, editable=False, help_text="Consents put on record.")
+    rows_untextable = models.BigIntegerField(
+        default=0, editable=False, help_text="Kept, but no text reaches the number: a landline, or nobody's."
+    )
     cursor = models.JSONField(default=dict, blank=True, editable=False, help_text="Where a killed import goes on.")
     lease = models.BigIntegerField(default=0, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -113,6 +135,9 @@ class Import(TenantScoped):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    forgotten_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Its file and its refused rows are gone since then."
+    )
 
     objects = TenantQuerySet.as_manager()
 

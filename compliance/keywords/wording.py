@@ -135,8 +135,11 @@ def _is_free_of_charge(digits: str, edition: Edition) -> bool:
 
 
 def _has_link(reading: _Reading) -> bool:
-    name, text = reading.program.name.lower(), reading.text.lower()
-    return re.search(reading.edition.link, text.replace(name, " ") if name else text) is not None
+    """A brand may be called like its page; its name within another address is one, as in "acme.com" of Acme."""
+    name, text = reading.program.name.strip().lower(), reading.text.lower()
+    if name:
+        text = re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w-]|[./]\w)", " ", text)
+    return re.search(reading.edition.link, text) is not None
 
 
 def _has_question(reading: _Reading) -> bool:

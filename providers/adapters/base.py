@@ -6,6 +6,7 @@ knows a vendor's codes. At the end stand the few functions with which every adap
 bytes: they never raise, and what they return can be stored in Postgres.
 """
 
+import base64
 import enum
 import hmac
 import json
@@ -31,6 +32,14 @@ class Outcome(enum.StrEnum):
     NOT_POSTED = "not_posted"  # we did not start the request; costs no try
 
 
+class NumberFlaw(enum.StrEnum):
+    """Why no text reaches a number, as a vendor's code says it."""
+
+    LANDLINE = "landline"
+    NOT_IN_SERVICE = "not_in_service"  # nobody has it, or nobody any more
+    UNREACHABLE = "unreachable"  # for now
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One text to hand over. `reference` is 40 characters, dispatch and flight.
@@ -47,6 +56,7 @@ class Message:
     valid_for: int | None = None  # seconds the provider may keep trying
     expires_at: datetime | None = None  # when they end, for vendors that want an instant
     subject: str = ""  # of e-mail only
+    opt_out_url: str = ""  # of e-mail only: a POST to it ends what this person gets from the brand (RFC 8058)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +296,18 @@ class Adapter:
     sender_rates: ClassVar[Mapping[str, float]] = MappingProxyType({})
     # For forms, where there are many options: titles, by the option that each begins with.
     option_groups: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    # Keywords that the vendor itself answers, unless it is told not to; those that its opt-out service answers besides,
+    # where a customer has that switched on; and whether it compares them with the beginning of a text only.
+    answered_words: ClassVar[frozenset[str]] = frozenset()
+    words_of_opt_out_service: ClassVar[frozenset[str]] = frozenset()
+    answers_beginnings: ClassVar[bool] = False
     # "sms" or "email": what the platform may use it for. One never stands in for the other.
     channel: ClassVar[str] = "sms"
+    # Whether it stands for a vendor and reaches nobody: what carriers ask for does not matter there.
+    is_simulated: ClassVar[bool] = False
+    # What codes of answers, and of delivery reports, say about the number itself: such a number is not texted again.
+    answered_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType({})
+    reported_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType({})
 
     credentials: Any = field(repr=False)
     base_url: str = ""
@@ -453,6 +473,11 @@ def instant(value: object) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo is not None else None
+
+
+def basic(user: str, password: str) -> str:
+    """Return the Authorization header of HTTP's Basic scheme (RFC 7617), in UTF-8."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode('utf-8', 'replace')).decode('ascii')}"
 
 
 def same_secret(given: str, expected: str) -> bool:

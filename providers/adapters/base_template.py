@@ -31,6 +31,7 @@ from providers.adapters.base import (
     Unreadable,
     WebhookAnswer,
     WebhookRequest,
+    basic,
     digits,
     e164,
     is_id,
@@ -118,8 +119,12 @@ class TemplateAdapter(Adapter):
     @cached_property
     def _authority(self) -> Mapping[str, str]:
         ours = self.credentials
-        basic = base64.b64encode(f"{ours.user}:{ours.password}".encode("utf-8", "replace")).decode("ascii")
-        return {"api_key": ours.api_key, "user": ours.user, "password": ours.password, "basic": basic}
+        return {
+            "api_key": ours.api_key,
+            "user": ours.user,
+            "password": ours.password,
+            "basic": basic(ours.user, ours.password).removeprefix("Basic "),
+        }
 
     def _with_token(self, url: str) -> str:
         if not url or self.options.hmac_header:

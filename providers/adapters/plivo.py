@@ -34,6 +34,7 @@ from providers.adapters.base import (
     Limits,
     MalformedEvent,
     Message,
+    NumberFlaw,
     Outcome,
     Question,
     Receipt,
@@ -41,6 +42,7 @@ from providers.adapters.base import (
     Result,
     Unreadable,
     WebhookRequest,
+    basic,
     digits,
     e164,
     form_fields,
@@ -149,9 +151,17 @@ class PlivoAdapter(Adapter):
     # A new account sends 5 texts a second from its queue; what waits there for 3 h fails. The API
     # takes 100 requests at a time.
     limits: ClassVar[Limits] = Limits(segments_per_second=5.0, concurrency=50, timeout=30.0)
+    answered_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType({"invalid_number": NumberFlaw.NOT_IN_SERVICE})
+    reported_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType(
+        dict.fromkeys(("50", "70"), NumberFlaw.NOT_IN_SERVICE)
+    )
     # Plivo's page on rates. A long code that is registered has 0.2 to 15, by its brand's score.
     sender_rates: ClassVar[Mapping[str, float]] = MappingProxyType(
         {"long_code": 1.0, "toll_free": 25.0, "short_code": 100.0}
+    )
+    answered_words: ClassVar[frozenset[str]] = frozenset(
+        {"STOP", "END", "QUIT", "CANCEL", "UNSUBSCRIBE", "UNSUB", "STOP ALL", "START", "YES", "RESUME", "RESUME ALL"}
+        | {"UNSTOP", "GO", "HELP", "INFO"}
     )
     Credentials: ClassVar[type[Any]] = PlivoCredentials
     Options: ClassVar[type[Any]] = PlivoOptions
@@ -184,10 +194,9 @@ class PlivoAdapter(Adapter):
     @cached_property
     def _headers(self) -> Mapping[str, str]:
         ours = self.credentials
-        basic = base64.b64encode(f"{ours.auth_id}:{ours.auth_token}".encode()).decode("ascii")
         return MappingProxyType(
             {
-                "Authorization": f"Basic {basic}",
+                "Authorization": basic(ours.auth_id, ours.auth_token),
                 "Content-Type": "application/json",
                 "Accept": "application/json",
             }

@@ -112,6 +112,8 @@ class SimpleTextingAdapter(Adapter):
     default_base_url: ClassVar[str] = "https://api-app2.simpletexting.com/v2"
     # No rate is documented: low, and what 429 teaches.
     limits: ClassVar[Limits] = Limits(segments_per_second=5.0, concurrency=8, timeout=30.0)
+    # help.simpletexting.com/en/articles/1177042: a person who texts STOP is told so by them, and taken off their lists.
+    answered_words: ClassVar[frozenset[str]] = frozenset({"STOP"})
     Credentials: ClassVar[type[Any]] = SimpleTextingCredentials
     Options: ClassVar[type[Any]] = SimpleTextingOptions
 

@@ -25,6 +25,7 @@ from providers.adapters.base import (
     Limits,
     MalformedEvent,
     Message,
+    NumberFlaw,
     Outcome,
     Question,
     Receipt,
@@ -68,7 +69,14 @@ class SimulatorAdapter(Adapter):
     slug: ClassVar[str] = "simulator"
     title: ClassVar[str] = "Simulator"
     default_base_url: ClassVar[str] = "http://127.0.0.1:8025"
+    is_simulated: ClassVar[bool] = True
     limits: ClassVar[Limits] = Limits(segments_per_second=10_000.0, concurrency=128, timeout=30.0)
+    answered_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType({each.value: each for each in NumberFlaw})
+    reported_flaws: ClassVar[Mapping[str, NumberFlaw]] = answered_flaws
+    # It stands for a vendor that takes care of the usual words: nothing of ours goes out after a STOP.
+    answered_words: ClassVar[frozenset[str]] = frozenset(
+        {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "START", "UNSTOP", "HELP", "INFO"}
+    )
     Credentials: ClassVar[type[Any]] = SimulatorCredentials
 
     credentials: SimulatorCredentials

@@ -40,6 +40,7 @@ from providers.adapters.base import (
     Limits,
     MalformedEvent,
     Message,
+    NumberFlaw,
     Outcome,
     Question,
     Receipt,
@@ -194,6 +195,9 @@ class SinchAdapter(Adapter):
     default_base_url: ClassVar[str] = "https://{region}.sms.api.sinch.com"
     # Each service plan has a rate of its own, in messages a second; this is a cautious one.
     limits: ClassVar[Limits] = Limits(segments_per_second=10.0, concurrency=32, timeout=30.0)
+    reported_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType(
+        {"150": NumberFlaw.NOT_IN_SERVICE, "151": NumberFlaw.UNREACHABLE}
+    )
     Credentials: ClassVar[type[Any]] = SinchCredentials
     Options: ClassVar[type[Any]] = SinchOptions
 

@@ -34,6 +34,7 @@ from providers.adapters.base import (
     Limits,
     MalformedEvent,
     Message,
+    NumberFlaw,
     Outcome,
     Result,
     WebhookRequest,
@@ -57,8 +58,7 @@ REFUSALS: Final[Mapping[str, Outcome]] = MappingProxyType(
         "unknown error": Outcome.UNKNOWN,
     }
 )
-# An answer in the dialect without a result that is known. 403 is said of invalid recipients and of those who opted out,
-# so it tells of neither; 401 and 429 are what HTTP says.
+# An answer in the dialect without a result that is known; 401 and 429 are what HTTP says.
 _BY_STATUS: Final[Mapping[int, Outcome]] = MappingProxyType(
     {
         401: Outcome.REJECTED_PROVIDER,
@@ -66,6 +66,10 @@ _BY_STATUS: Final[Mapping[int, Outcome]] = MappingProxyType(
         429: Outcome.REJECTED_RETRYABLE,
     }
 )
+# Said of those who opted out, and of invalid recipients (§7 of the facts). Where the words do not say that the number is
+# meant, it is taken for an opt-out: a number too many that is never tried again does no harm, a person too few does.
+_NOT_WANTED: Final = 403
+_ABOUT_NUMBERS: Final = frozenset({"invalid phonenumber", "unsupported operator"})
 # What a person's command says, as they would have written it; Slooce itself has answered it.
 COMMANDS: Final[Mapping[str, str]] = MappingProxyType({"Q": "STOP", "H": "HELP"})
 
@@ -107,6 +111,9 @@ class SlooceAdapter(Adapter):
     default_base_url: ClassVar[str] = "https://{host}/slooce_apps/spi"
     # No rate is documented: low, and to be agreed with the vendor.
     limits: ClassVar[Limits] = Limits(segments_per_second=5.0, concurrency=8, timeout=30.0)
+    answered_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType(
+        {"invalid phonenumber": NumberFlaw.NOT_IN_SERVICE}
+    )
     Credentials: ClassVar[type[Any]] = SlooceCredentials
     Options: ClassVar[type[Any]] = SlooceOptions
 
@@ -152,6 +159,9 @@ class SlooceAdapter(Adapter):
             code=result[:60] or f"http {reply.status}",
             detail=self.shown((root.text or "").strip()),
             retry_after=retry_after(reply.headers),
+            opted_out=outcome is Outcome.REJECTED_PERMANENT
+            and reply.status == _NOT_WANTED
+            and result.lower() not in _ABOUT_NUMBERS,
         )
 
     def verify(self, request: WebhookRequest) -> bool:

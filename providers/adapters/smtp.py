@@ -119,7 +119,8 @@ class SmtpOptions:
     one of the brand's senders as well.
     bounce_domain: bounces go to bounce+<reference>@ this domain; empty: to the sender.
     list_unsubscribe: mailto: or https://, with {reference} and {to} filled in; an https address must take
-    the one-click POST of RFC 8058. Empty: a mail that says STOP, to where answers go.
+    the one-click POST of RFC 8058. Empty: the platform's own opt-out page, where people reach it by https, and
+    a mail that says STOP, to where answers go.
     """
 
     security: str = "starttls"
@@ -196,8 +197,10 @@ class SmtpAdapter(Adapter):
         """Return the headers but those of the content. Ids and addresses are not folded: some read them wrongly then."""
         ours, tag = self.options, quote(message.reference, safe="")
         subject = _words(_line(message.subject)[:_LONGEST_SUBJECT], "Subject")
-        way = ours.list_unsubscribe or f"mailto:{quote(ours.reply_to or sender, safe='@')}?subject=STOP"
-        way = way.replace("{reference}", tag).replace("{to}", quote(to, safe="@"))
+        ways = [ours.list_unsubscribe or f"mailto:{quote(ours.reply_to or sender, safe='@')}?subject=STOP"]
+        if not ours.list_unsubscribe and _UNSUBSCRIBE.fullmatch(message.opt_out_url):
+            ways.insert(0, message.opt_out_url)
+        ways = [way.replace("{reference}", tag).replace("{to}", quote(to, safe="@")) for way in ways]
         headers = {
             "From": f"{_phrase(ours.from_name)} <{sender}>" if ours.from_name else sender,
             "To": to,
@@ -205,8 +208,8 @@ class SmtpAdapter(Adapter):
             "Subject": subject,
             "Message-ID": f"<{_message_id(message)}>",
             "Auto-Submitted": "auto-generated",  # RFC 3834: vacation programs keep quiet
-            "List-Unsubscribe": f"<{way}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" if way.startswith("https:") else "",
+            "List-Unsubscribe": ", ".join(f"<{way}>" for way in ways),
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click" if ways[0].startswith("https:") else "",
         }
         return "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value).encode("ascii")
 

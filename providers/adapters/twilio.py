@@ -27,6 +27,7 @@ from providers.adapters.base import (
     Limits,
     MalformedEvent,
     Message,
+    NumberFlaw,
     Outcome,
     Question,
     Receipt,
@@ -35,6 +36,7 @@ from providers.adapters.base import (
     Unreadable,
     WebhookAnswer,
     WebhookRequest,
+    basic,
     json_object,
     retry_after,
     storable,
@@ -62,6 +64,13 @@ CODES: Final[Mapping[int, Outcome]] = MappingProxyType(
     | dict.fromkeys((20500, 20503, 30008, 30410), Outcome.UNKNOWN)
 )
 OPTED_OUT: Final = 21610
+
+# What a code says about the number itself, in answers and in reports alike.
+NUMBER_FLAWS: Final[Mapping[str, NumberFlaw]] = MappingProxyType(
+    dict.fromkeys(("21614", "30006"), NumberFlaw.LANDLINE)
+    | dict.fromkeys(("21211", "21217", "30005"), NumberFlaw.NOT_IN_SERVICE)
+    | {"21214": NumberFlaw.UNREACHABLE}
+)
 
 # A code that is new to us, by what its HTTP status says. 400 and the rest are permanent: a new code
 # may be a filter or an opt-out, and nothing here may try to get round one.
@@ -127,7 +136,14 @@ class TwilioAdapter(Adapter):
     default_base_url: ClassVar[str] = "https://api.twilio.com"
     # Twilio gives up inside at about 26 s; waiting longer than that turns unknowns into answers.
     limits: ClassVar[Limits] = Limits(segments_per_second=100.0, concurrency=64, timeout=32.0)
+    answered_flaws: ClassVar[Mapping[str, NumberFlaw]] = NUMBER_FLAWS
+    reported_flaws: ClassVar[Mapping[str, NumberFlaw]] = NUMBER_FLAWS
     Credentials: ClassVar[type[Any]] = TwilioCredentials
+    # Alone in the message, on long codes and in Messaging Services.
+    answered_words: ClassVar[frozenset[str]] = frozenset(
+        {"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT", "START", "YES", "UNSTOP"}
+        | {"HELP", "INFO"}
+    )
 
     credentials: TwilioCredentials
 
@@ -153,10 +169,9 @@ class TwilioAdapter(Adapter):
         user, password = ours.account_sid, ours.auth_token
         if ours.api_key_sid:
             user, password = ours.api_key_sid, ours.api_key_secret
-        basic = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
         return MappingProxyType(
             {
-                "Authorization": f"Basic {basic}",
+                "Authorization": basic(user, password),
                 "Content-Type": "application/x-www-form-urlencoded",
                 "Accept": "application/json",
             }

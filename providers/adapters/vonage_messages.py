@@ -19,11 +19,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from providers.adapters.base import (
     Adapter,
@@ -35,13 +34,14 @@ from providers.adapters.base import (
     Limits,
     MalformedEvent,
     Message,
+    NumberFlaw,
     Outcome,
     Question,
     Receipt,
     ReceiptStatus,
     Result,
-    Unreadable,
     WebhookRequest,
+    basic,
     digits,
     e164,
     instant,
@@ -52,6 +52,7 @@ from providers.adapters.base import (
     same_secret,
     storable,
 )
+from providers.adapters.base_vonage import API, check_reports_url, records_found, records_url
 
 _PERMANENT = Outcome.REJECTED_PERMANENT
 _RETRYABLE = Outcome.REJECTED_RETRYABLE
@@ -112,7 +113,6 @@ REASONS: Final[Mapping[str, ReceiptStatus]] = MappingProxyType(
 _BAD_ENDS: Final = frozenset({ReceiptStatus.REJECTED, ReceiptStatus.UNDELIVERED})
 
 REGIONS: Final = ("api", "api-eu", "api-us", "api-ap")
-ACCOUNTS: Final = "https://api.nexmo.com"
 _MEDIA: Final = ("image", "audio", "video", "file", "vcard")
 
 _SHORTEST_TTL: Final = 20
@@ -121,9 +121,6 @@ _ID_LIMIT: Final = 64
 _TEXT_LIMIT: Final = 10_000
 _URL_LIMIT: Final = 2_000
 _MEDIA_LIMIT: Final = 10
-# What is asked of the Reports API: a text is posted within moments of its claim; the clocks differ.
-_BEFORE: Final = timedelta(minutes=5)
-_AFTER: Final = timedelta(minutes=30)
 
 _VENDOR: Final = re.compile(r"(?:.+\.)?(?:vonage|nexmo)\.com", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{4}", re.ASCII)
@@ -147,15 +144,12 @@ class VonageMessagesOptions:
     """
 
     region: str = "api"
-    reports_url: str = ACCOUNTS
+    reports_url: str = API
 
     def __post_init__(self) -> None:
         if self.region not in REGIONS:
             raise InvalidOption(f"region: {self.region!r} is none of Vonage's; give one of {', '.join(REGIONS)}")
-        if self.reports_url and not self.reports_url.startswith("https://"):
-            raise InvalidOption(
-                f"reports_url: {self.reports_url!r} is no https:// address; leave it empty to do without reports"
-            )
+        check_reports_url(self.reports_url)
 
 
 class VonageMessagesAdapter(Adapter):
@@ -166,8 +160,14 @@ class VonageMessagesAdapter(Adapter):
     default_base_url: ClassVar[str] = "https://{region}.nexmo.com"
     # Nothing says how much this API takes; 30 requests a second is the account's figure for texts.
     limits: ClassVar[Limits] = Limits(segments_per_second=30.0, concurrency=16, timeout=30.0)
+    answered_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType({"1190": NumberFlaw.NOT_IN_SERVICE})
+    reported_flaws: ClassVar[Mapping[str, NumberFlaw]] = answered_flaws
     # Of a US number, before its 10DLC campaign says otherwise.
     sender_rates: ClassVar[Mapping[str, float]] = MappingProxyType({"long_code": 1.0})
+    # Its Opt-Out Assist answers those of the number's registration, as a rule these; without it, it answers none.
+    words_of_opt_out_service: ClassVar[frozenset[str]] = frozenset(
+        {"STOP", "END", "QUIT", "CANCEL", "UNSUBSCRIBE", "START", "UNSTOP", "HELP"}
+    )
     Credentials: ClassVar[type[Any]] = VonageMessagesCredentials
     Options: ClassVar[type[Any]] = VonageMessagesOptions
 
@@ -195,8 +195,7 @@ class VonageMessagesAdapter(Adapter):
     @cached_property
     def _headers(self) -> Mapping[str, str]:
         ours = self.credentials
-        basic = base64.b64encode(f"{ours.api_key}:{ours.api_secret}".encode()).decode("ascii")
-        return MappingProxyType({"Authorization": f"Basic {basic}", "Accept": "application/json"})
+        return MappingProxyType({"Authorization": basic(ours.api_key, ours.api_secret), "Accept": "application/json"})
 
     def read(self, message: Message, reply: HttpReply) -> Result:  # noqa: ARG002 - one per request
         """Return what the answer means."""
@@ -225,15 +224,8 @@ class VonageMessagesAdapter(Adapter):
         host = self.options.reports_url.rstrip("/") if self._is_vendors_own else self.base_url
         if not host:
             return None
-        query = {
-            "product": "MESSAGES",
-            "account_id": self.credentials.api_key,
-            "direction": "outbound",
-            "to": digits(question.to),
-            "date_start": _zulu(question.since - _BEFORE),
-            "date_end": _zulu(question.since + _AFTER),
-        }
-        return HttpCall("GET", f"{host}/v2/reports/records?{urlencode(query)}", self._headers, b"")
+        url = records_url(host, "MESSAGES", self.credentials.api_key, question)
+        return HttpCall("GET", url, self._headers, b"")
 
     @property
     def _is_vendors_own(self) -> bool:
@@ -241,23 +233,11 @@ class VonageMessagesAdapter(Adapter):
 
     def found(self, question: Question, reply: HttpReply) -> list[Finding]:
         """Return the text with our reference."""
-        body = json_object(reply.body) or {}
-        records = body.get("records")
-        if reply.status != 200 or body.get("product") != "MESSAGES" or not isinstance(records, list):  # noqa: PLR2004
-            raise Unreadable(f"HTTP {reply.status}: no records of messages")
-        for number, record in enumerate(records):
-            if not isinstance(record, dict):
-                raise Unreadable(f"records[{number}]: not an object")
-        ours = [record for record in records if record.get("client_ref") == question.reference]
-        return [
-            Finding(record["message_id"], question.reference, instant(record.get("date_received")))
-            for record in ours
-            if is_id(record.get("message_id"))
-        ]
+        return records_found("MESSAGES", question, reply)
 
     def check(self) -> HttpCall:
         """Return the request for the account's secrets: when each was made, not what it is. Regions have no such API."""
-        host = ACCOUNTS if self._is_vendors_own else self.base_url
+        host = API if self._is_vendors_own else self.base_url
         return HttpCall(
             "GET", f"{host}/accounts/{quote(self.credentials.api_key, safe='')}/secrets", self._headers, b""
         )
@@ -329,10 +309,6 @@ def _meaning(status: int, code: str) -> Outcome:
     # The examples of the specification give 1060 and 1140 another meaning under 422, of a wrong
     # reference and a wrong message type. We make neither mistake.
     return _BY_STATUS.get(status) or CODES.get(code, _PERMANENT)
-
-
-def _zulu(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _unpacked(part: str) -> dict[str, Any]:

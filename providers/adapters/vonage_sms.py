@@ -13,14 +13,13 @@ Source: OpenAPI 1.5.1 of the SMS API, 3.1.4 of the Reports API, "Signing Message
 Receipts"; where a meaning is our own reading, it says so.
 """
 
-import base64
 import hashlib
 import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
@@ -36,23 +35,24 @@ from providers.adapters.base import (
     Limits,
     MalformedEvent,
     Message,
+    NumberFlaw,
     Outcome,
     Part,
     Question,
     Receipt,
     ReceiptStatus,
     Result,
-    Unreadable,
     WebhookRequest,
+    basic,
     digits,
     e164,
-    instant,
     is_id,
     json_object,
     retry_after,
     same_secret,
     storable,
 )
+from providers.adapters.base_vonage import API, check_reports_url, records_found, records_url
 
 _PERMANENT = Outcome.REJECTED_PERMANENT
 _RETRYABLE = Outcome.REJECTED_RETRYABLE
@@ -130,9 +130,6 @@ _LONGEST_CALLBACK: Final = 100
 _FIELD_LIMIT: Final = 500
 _TEXT_LIMIT: Final = 10_000
 _ID_LIMIT: Final = 64
-# What is asked of the Reports API: a text is posted within moments of its claim; the clocks differ.
-_BEFORE: Final = timedelta(minutes=5)
-_AFTER: Final = timedelta(minutes=30)
 
 _CODE: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 _WAIT: Final = re.compile(r"wait\W{0,5}([0-9]{1,7})", re.ASCII)  # milliseconds
@@ -158,7 +155,7 @@ class VonageSmsOptions:
     """
 
     signature_method: str = "md5hash"
-    reports_url: str = "https://api.nexmo.com"
+    reports_url: str = API
 
     def __post_init__(self) -> None:
         if self.signature_method not in METHODS:
@@ -166,10 +163,7 @@ class VonageSmsOptions:
                 f"signature_method: {self.signature_method!r} is not a method of Vonage's; give the one "
                 f"that its dashboard shows: {', '.join(METHODS)}"
             )
-        if self.reports_url and not self.reports_url.startswith("https://"):
-            raise InvalidOption(
-                f"reports_url: {self.reports_url!r} is no https:// address; leave it empty to do without reports"
-            )
+        check_reports_url(self.reports_url)
 
 
 class VonageSmsAdapter(Adapter):
@@ -180,8 +174,14 @@ class VonageSmsAdapter(Adapter):
     default_base_url: ClassVar[str] = "https://rest.nexmo.com"
     # 30 requests a second and key. How many connections are too many (status 10) nobody says.
     limits: ClassVar[Limits] = Limits(segments_per_second=30.0, concurrency=16, timeout=30.0)
+    # Only of reports: the same figure in an answer is another code.
+    reported_flaws: ClassVar[Mapping[str, NumberFlaw]] = MappingProxyType({"3": NumberFlaw.NOT_IN_SERVICE})
     # Of a US number, before its 10DLC campaign says otherwise.
     sender_rates: ClassVar[Mapping[str, float]] = MappingProxyType({"long_code": 1.0})
+    # Its Opt-Out Assist answers those of the number's registration, as a rule these; without it, it answers none.
+    words_of_opt_out_service: ClassVar[frozenset[str]] = frozenset(
+        {"STOP", "END", "QUIT", "CANCEL", "UNSUBSCRIBE", "START", "UNSTOP", "HELP"}
+    )
     Credentials: ClassVar[type[Any]] = VonageSmsCredentials
     Options: ClassVar[type[Any]] = VonageSmsOptions
 
@@ -209,8 +209,7 @@ class VonageSmsAdapter(Adapter):
     @cached_property
     def _headers(self) -> Mapping[str, str]:
         ours = self.credentials
-        basic = base64.b64encode(f"{ours.api_key}:{ours.api_secret}".encode()).decode("ascii")
-        return MappingProxyType({"Authorization": f"Basic {basic}", "Accept": "application/json"})
+        return MappingProxyType({"Authorization": basic(ours.api_key, ours.api_secret), "Accept": "application/json"})
 
     def read(self, message: Message, reply: HttpReply) -> Result:  # noqa: ARG002 - one per request
         """Return what the answer means: taken as soon as one part is."""
@@ -257,31 +256,12 @@ class VonageSmsAdapter(Adapter):
         host = self.options.reports_url.rstrip("/") if is_vendors_own else self.base_url
         if not host:
             return None
-        query = {
-            "product": "SMS",
-            "account_id": self.credentials.api_key,
-            "direction": "outbound",
-            "to": digits(question.to),
-            "date_start": _zulu(question.since - _BEFORE),
-            "date_end": _zulu(question.since + _AFTER),
-        }
-        return HttpCall("GET", f"{host}/v2/reports/records?{urlencode(query)}", self._headers, b"")
+        url = records_url(host, "SMS", self.credentials.api_key, question)
+        return HttpCall("GET", url, self._headers, b"")
 
     def found(self, question: Question, reply: HttpReply) -> list[Finding]:
         """Return the text with our reference; its parts are records of their own, and the first stands for it."""
-        body = json_object(reply.body) or {}
-        records = body.get("records")
-        if reply.status != 200 or body.get("product") != "SMS" or not isinstance(records, list):  # noqa: PLR2004 - OK
-            raise Unreadable(f"HTTP {reply.status}: no records of SMS")
-        for number, record in enumerate(records):
-            if not isinstance(record, dict):
-                raise Unreadable(f"records[{number}]: not an object")
-        ours = [record for record in records if record.get("client_ref") == question.reference]
-        return [
-            Finding(record["message_id"], question.reference, instant(record.get("date_received")))
-            for record in ours
-            if is_id(record.get("message_id"))
-        ][:1]
+        return records_found("SMS", question, reply)[:1]
 
     def check(self) -> HttpCall:
         """Return the request for the account's balance."""
@@ -342,10 +322,6 @@ def _is_refusal(part: object) -> bool:
 def _is_broken(status: int) -> bool:
     """Return whether an HTTP status says that nobody knows: anything but an answer or a 4xx."""
     return not (200 <= status < 300 or 400 <= status < 500)  # noqa: PLR2004 - classes of HTTP
-
-
-def _zulu(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _said(request: WebhookRequest) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Raised anywhere below the edges; rendered by the edges (API, admin, management commands) and nowhere else.
 """
 
+from datetime import timedelta
 from typing import ClassVar
 
 
@@ -47,3 +48,14 @@ class Conflict(ApplicationError):
 
     code = "conflict"
     status = 409
+
+
+class TooMany(ApplicationError):
+    """A limit on how much may be asked for is reached; the message says when to try again, and `wait` how soon."""
+
+    code = "too_many"
+    status = 429
+
+    def __init__(self, message: str, *, wait: timedelta, field: str = "") -> None:
+        super().__init__(message, field=field)
+        self.wait = wait

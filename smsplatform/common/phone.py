@@ -108,7 +108,7 @@ class Rules:
         found = _staged(e164) if self.sandbox else _reserved(e164)
         if found is None:
             found = _planned(parsed, e164, self.known_npas)
-        if isinstance(found, Number) and found.country not in _with_implied(self.countries):
+        if isinstance(found, Number) and found.country not in with_implied(self.countries):
             message = f"numbers of {found.country} are not allowed here; allowed: {_listed(self.countries)}"
             return Refusal("country_not_allowed", message)
         return found
@@ -138,6 +138,11 @@ def country(number: str) -> str:
         return ""
     main: str = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
     return phonenumbers.region_code_for_number(parsed) or main
+
+
+def with_implied(countries: frozenset[str]) -> frozenset[str]:
+    """Return these countries and those that share the numbers of one of them: GB brings Guernsey, Jersey and Man."""
+    return countries | _BRITISH if "GB" in countries else countries
 
 
 def countries(words: Iterable[str]) -> list[str]:
@@ -334,10 +339,6 @@ def _unknown(
     if npa is not None and npa in known_npas and e164[5] in "23456789":
         return Number(e164, known_npas[npa], npa, Kind.FIXED_OR_MOBILE)
     return _NOT_ASSIGNED
-
-
-def _with_implied(countries: frozenset[str]) -> frozenset[str]:
-    return countries | _BRITISH if "GB" in countries else countries
 
 
 def _listed(countries: frozenset[str]) -> str:

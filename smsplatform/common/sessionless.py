@@ -6,6 +6,7 @@ That look costs more than most of these views do themselves (docs/performance.md
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.template.response import SimpleTemplateResponse
 from django.urls import Resolver404, resolve
 
 View = Callable[..., HttpResponse]
@@ -32,5 +33,7 @@ class Sessionless:
             return self.get_response(request)
         request.resolver_match = found
         answer: HttpResponse = found.func(request, *found.args, **found.kwargs)
+        if isinstance(answer, SimpleTemplateResponse):  # what REST framework answers is rendered late
+            answer = answer.render()
         answer.headers.setdefault("Content-Length", str(len(answer.content)))
         return answer

@@ -65,16 +65,16 @@ def write_csv(path: Path, now: datetime) -> Cast:
     ]  # fmt: skip
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         out = csv.writer(file, delimiter=";")
-        out.writerow(["Mobile", "First name", "Job", "Job ID", "TZ"])
+        out.writerow(["Mobile", "First name", "Job", "Job ID", "TZ", "Consent at", "Consent source"])
         for n, (number, zone) in enumerate(everyone):
             shown = f"({number[2:5]}) {number[5:8]}-{number[8:]}" if n % 3 == 0 else number
-            out.writerow([shown, _NAMES[n % len(_NAMES)], _JOBS[n % len(_JOBS)], 1000 + n, zone])
+            out.writerow([shown, _NAMES[n % len(_NAMES)], _JOBS[n % len(_JOBS)], 1000 + n, zone, *_consented(n, now)])
             if n % 900 == 899:  # noqa: PLR2004
                 file.write("\n")  # a blank row
         for number, zone in repeated:
-            out.writerow([number, "Again", "Nurse", 1, zone])
+            out.writerow([number, "Again", "Nurse", 1, zone, *_consented(0, now)])
         for number in bad:
-            out.writerow([number, "Nobody", "Nurse", 1, awake[0]])
+            out.writerow([number, "Nobody", "Nurse", 1, awake[0], *_consented(0, now)])
     return Cast(
         path=path,
         awake=awake,
@@ -86,6 +86,11 @@ def write_csv(path: Path, now: datetime) -> Cast:
         stoppers=tuple(number for number, _ in people[-40:]),
         stubborn=people[222][0],
     )
+
+
+def _consented(n: int, now: datetime) -> tuple[str, str]:
+    """When and how the person consented: somewhere in the last year."""
+    return (now - timedelta(days=1 + n % 360)).isoformat(timespec="seconds"), "web form" if n % 4 else "paper"
 
 
 def is_in(zone: str, now: datetime) -> str:

@@ -30,6 +30,11 @@ TEXT = (
     "Harbor Jobs: {{ first_name | default: 'Hi' }}, a new {{ job }} job near you: "
     "https://jobs.example.com/{{ job_id }} Reply STOP to opt out."
 )
+DISCLOSURE = (
+    "By ticking this box you agree that Harbor Jobs may text you job offers, also by automated means, at the number above."
+    " Consent is not required to use our services. Up to 4 msgs/month. Msg&data rates may apply. Reply STOP to opt out."
+)
+ATTESTATION = "All of these people ticked the box on our sign-up page or signed our card; we keep the originals."
 RATE = 300  # segments per second: slow enough to watch
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Version/17.0 Mobile/15E148 Safari/604.1"
 PREVIEW = "facebookexternalhit/1.1 Facebot Twitterbot/1.0"
@@ -74,7 +79,7 @@ def _play(stage: Stage, sabotage: str | None) -> report.Outcome:
     now = database.now()
     people = cast.write_csv(Path(os.environ["SMS_VAR"]) / "recipients.csv", now)
     brand, account = _set_up(simulator)
-    suppression.suppress(brand=brand, number=people.suppressed, reason="asked by phone", source="call centre", now=now)
+    suppression.suppress(brand=brand, number=people.suppressed, reason="opt_out", source="voice", now=now)
     _misbehave(simulator, account, people)
     source = _import(stage, brand, people)
     run = _launch(brand, source.list)
@@ -107,7 +112,7 @@ def _set_up(simulator: Simulator) -> tuple[Brand, ProviderAccount]:
     )  # fmt: skip
     account.set_credentials({"token": slug, "webhook_secret": "the demo's secret"})
     account.save()
-    Sender.objects.create(tenant=tenant, brand=brand, account=account, address="+18885550100")
+    Sender.objects.create(tenant=tenant, brand=brand, account=account, address=f"+1888555{tenant.pk:04d}")
     return brand, account
 
 
@@ -146,6 +151,7 @@ def _import(stage: Stage, brand: Brand, people: cast.Cast) -> Import:
         file=str(people.path),
         source=Import.Source.PATH,
         columns={"number": "Mobile", "zone": "TZ"},
+        options={"attestation": ATTESTATION, "attested_by": "Ada of Harbor Jobs", "disclosure": DISCLOSURE},
         actor="demo",
     )
     tasks.start_import(source.pk)
@@ -160,7 +166,8 @@ def _import(stage: Stage, brand: Brand, people: cast.Cast) -> Import:
         raise DemoFailed(f"the import failed: {source.reason}")
     _say(
         f"imported [bold]{source.rows_new:,}[/] people from {people.path.name}; {source.rows_duplicate} duplicates,"
-        f" {source.rows_refused} refused rows, {source.rows_suppressed} suppressed person kept and never texted"
+        f" {source.rows_refused} refused rows, {source.rows_suppressed} suppressed person kept and never texted;"
+        f" {source.rows_consented:,} consents put on record"
     )
     return source
 

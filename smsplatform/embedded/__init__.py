@@ -60,8 +60,8 @@ def use_where_unconfigured() -> None:
     """Set DATABASE_URL and REDIS_URL where missing, to servers that run when this returns.
 
     A URL inherited from a process that uses the embedded servers counts as missing, so that this
-    process, too, keeps them alive. With embedded PostgreSQL, SECRET_KEY and CREDENTIAL_KEYS are
-    made once and kept.
+    process, too, keeps them alive. With embedded PostgreSQL, SECRET_KEY, CREDENTIAL_KEYS and
+    NUMBER_PEPPERS are made once and kept.
 
     Raises:
         EmbeddedError: a server is missing, does not start, or its files belong to somebody else.
@@ -170,7 +170,12 @@ def _is_ours(kind: server.Server) -> bool:
 
 
 def _set_keys() -> None:
-    for name, make in (("SECRET_KEY", secrets.token_urlsafe), ("CREDENTIAL_KEYS", _fernet_key)):
+    made = (
+        ("SECRET_KEY", secrets.token_urlsafe),
+        ("CREDENTIAL_KEYS", _fernet_key),
+        ("NUMBER_PEPPERS", secrets.token_urlsafe),
+    )
+    for name, make in made:
         if not os.environ.get(name):
             os.environ[name] = home.secret(name, make)
 

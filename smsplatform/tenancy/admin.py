@@ -11,9 +11,11 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from smsplatform.common import database
-from smsplatform.tenancy import audit
+from smsplatform.tenancy import audit, consent_keeping
 from smsplatform.tenancy.admin_lists import BigTableAdmin, instant
 from smsplatform.tenancy.admin_scope import (
     Facts,
@@ -25,7 +27,18 @@ from smsplatform.tenancy.admin_scope import (
     scope_of,
 )
 from smsplatform.tenancy.admin_verbs import PAUSE, RESUME, Verb, VerbsAdmin, pause_state
-from smsplatform.tenancy.models import ApiKey, AuditEvent, Brand, Installation, Membership, Role, Tenant, User
+from smsplatform.tenancy.models import (
+    ApiKey,
+    AuditEvent,
+    Brand,
+    ConsentKept,
+    Installation,
+    Membership,
+    Retention,
+    Role,
+    Tenant,
+    User,
+)
 
 admin.site.site_header = admin.site.site_title = "SMS platform"
 admin.site.index_title = "What would you like to do?"
@@ -114,12 +127,36 @@ class TenantAdmin(OperatorsWrite, VerbsAdmin):
     list_display = ("name", "slug", pause_state, "weight", "created_at")
     search_fields = ("name", "slug")
     fieldsets: ClassVar[Any] = (
-        (None, {"fields": ("name", "slug", "countries", "weight")}),
+        (None, {"fields": ("name", "slug", "countries", "weight", "approve_above")}),
+        ("Hours", {"fields": ("informational_hours", "texts_unknown_places")}),
+        (
+            "What the API and forms may trigger",
+            {"fields": ("triggered_countries", "triggered_segments"), "description": "Against traffic pumping."},
+        ),
+        ("Texts", {"fields": ("has_smart_encoding", "strips_accents", "banned_hosts")}),
         ("State", {"fields": (pause_state, "created_at")}),
     )
     readonly_fields: ClassVar[Any] = (pause_state, "created_at")
     prepopulated_fields: ClassVar[dict[str, Any]] = {"slug": ("name",)}
     verbs = (replace(PAUSE, role=Role.OWNER), replace(RESUME, role=Role.OWNER))
+
+
+def _keep_elsewhere(request: HttpRequest, row: Brand) -> str:
+    words = request.POST.get("words", "")
+    consent_keeping.keep_elsewhere(brand=row, words=words, actor=actor_of(request), now=database.now())
+    return f"{row}: you vouch for the consent of everybody it texts; your words are on record."
+
+
+def _keep_here(request: HttpRequest, row: Brand) -> str:
+    consent_keeping.keep_here(brand=row, actor=actor_of(request), now=database.now())
+    return f"{row} texts nobody without a consent on record from now on."
+
+
+def _attestation_input(_request: HttpRequest, _row: Brand) -> SafeString:
+    return format_html(
+        '<input type="text" name="words" size="50" required aria-label="attestation" placeholder="{}">',
+        "Where the proof is kept, and who answers for it",
+    )
 
 
 @admin.register(Brand)
@@ -130,13 +167,47 @@ class BrandAdmin(VerbsAdmin):
     search_fields = ("name", "slug")
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ("name", "slug", "zone", "link_domain")}),
-        ("Hours", {"fields": (("opens_at", "closes_at"),), "description": "In each recipient's local time."}),
-        ("Limits", {"fields": ("daily_cap", ("person_cap", "person_cap_hours"))}),
+        (
+            "Hours",
+            {
+                "fields": (("opens_at", "closes_at"), ("sunday_opens_at", "sunday_closes_at")),
+                "description": "In each recipient's local time. They only tighten: the law of each state comes on top.",
+            },
+        ),
+        ("Limits", {"fields": ("daily_cap", ("person_cap", "person_cap_hours"), "undo_above")}),
+        (
+            "Consent",
+            {
+                "fields": (
+                    "consent_kept",
+                    "consent_attested_by",
+                    "consent_attested_at",
+                    "consent_attestation",
+                    "opt_in_hours",
+                ),
+                "description": "Owners decide where the proof of consent is kept, with the buttons above.",
+            },
+        ),
+        ("Opt-outs", {"fields": ("optout_scope_policy",)}),
+        ("Texts", {"fields": ("adds_stop_line", "stop_lines", "max_segments")}),
         ("State", {"fields": (pause_state, "created_at")}),
     )
-    readonly_fields: ClassVar[Any] = (pause_state, "created_at")
+    readonly_fields: ClassVar[Any] = (
+        pause_state, "created_at", "consent_kept", "consent_attested_by", "consent_attested_at", "consent_attestation",
+    )  # fmt: skip
     prepopulated_fields: ClassVar[dict[str, Any]] = {"slug": ("name",)}
-    verbs = (PAUSE, RESUME)
+    verbs = (
+        PAUSE,
+        RESUME,
+        Verb(
+            "consent-elsewhere", "Keep proof of consent elsewhere", _keep_elsewhere,
+            lambda row: row.consent_kept == ConsentKept.HERE, role=Role.OWNER, in_lists=False, inputs=_attestation_input,
+        ),
+        Verb(
+            "consent-here", "Keep consent here", _keep_here,
+            lambda row: row.consent_kept == ConsentKept.ELSEWHERE, role=Role.OWNER, in_lists=False, is_grave=True,
+        ),
+    )  # fmt: skip
 
 
 class MembershipForm(TenantForm):
@@ -232,7 +303,28 @@ class AuditEventAdmin(Facts, BigTableAdmin):
     search_fields = ("actor", "verb", "target")
     search_help_text = "The whole actor, verb or target."
     newest = 100_000
-    fieldsets: ClassVar[Any] = ((None, {"fields": ("at", "actor", "verb", "target", "detail")}),)
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ("at", "actor", "verb", "target", "before", "after", "detail")}),
+        ("Where", {"fields": ("object_type", "object_id", "ip", "request_id")}),
+    )
+
+
+@admin.register(Retention)
+class RetentionAdmin(TenantScopedAdmin):
+    """How long a tenant keeps what is about people. Without a row of its own: as its fields say when it is added."""
+
+    list_display = ("__str__", "texts_months", "events_months", "clicks_months", "imports_months")
+    add_role = change_role = Role.OWNER
+    fieldsets: ClassVar[Any] = (
+        (
+            None,
+            {
+                "fields": ("texts_months", "events_months", "clicks_months", "imports_months"),
+                "description": "In months. What is over is taken away within a day, and cannot be brought back. Opt-outs"
+                " are kept for ever, evidence of consent for as long as the law asks for it.",
+            },
+        ),
+    )
 
 
 def _switch(*, is_sending: bool) -> Any:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.exceptions import NotRegistered
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db import models
 from django.db.models import Model, QuerySet
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 
+from smsplatform.common import masking
 from smsplatform.tenancy import audit
 from smsplatform.tenancy.access import tenants_of
 from smsplatform.tenancy.models import Role, Tenant
@@ -50,9 +51,15 @@ class Scope:
         """Return whether the role is held in any tenant."""
         return role is not None and (self.is_superuser or bool(self.by_role[role]))
 
+    def tenants(self, role: Role | None) -> frozenset[int] | None:
+        """Return the tenants in which the role is held; None is all of them."""
+        if self.is_superuser:
+            return None
+        return frozenset() if role is None else self.by_role[role]
+
     def only_tenant(self, role: Role | None) -> int | None:
         """Return the one tenant in which a new row can only be, if there is but one."""
-        own = frozenset() if role is None or self.is_superuser else self.by_role[role]
+        own = self.tenants(role) or frozenset()
         return next(iter(own)) if len(own) == 1 else None
 
     @property
@@ -119,6 +126,25 @@ def _rows(value: object) -> Iterable[Model]:
     if isinstance(value, Model):
         return [value]
     return value if isinstance(value, QuerySet) else []
+
+
+def _rows_changed(formset: Any) -> dict[str, list[str]]:
+    """Return what was done to the rows below a row."""
+    found = {
+        "added": [str(row) for row in formset.new_objects],
+        "changed": [f"{row}: {', '.join(names)}" for row, names in formset.changed_objects],
+        "deleted": [str(row) for row in formset.deleted_objects],
+    }
+    return {done: rows for done, rows in found.items() if rows}
+
+
+def _told(value: Any) -> Any:
+    """Return a form's value as the trail keeps it: of rows their keys."""
+    if isinstance(value, Model):
+        return value.pk
+    if isinstance(value, QuerySet | list | tuple):
+        return [_told(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float | str | dict) else str(value)
 
 
 def _tenant_id(row: Model) -> int | None:
@@ -195,11 +221,11 @@ class _Scoped:
             every: QuerySet[Any] = related._default_manager.all()  # noqa: SLF001 - Django's own name for it
             return every if scope_of(request).is_superuser else every.none()
         rows: QuerySet[Any] = its_admin.get_queryset(request)
-        row_tenant: int | None = getattr(request, "row_tenant", None)
         if related is Tenant:
             ids = scope_of(request)
             return rows if ids.is_superuser or self.add_role is None else rows.filter(pk__in=ids.by_role[self.add_role])
-        return rows.filter(tenant=row_tenant) if row_tenant is not None and _has_tenant(related) else rows
+        row_tenants: frozenset[int] | None = getattr(request, "row_tenants", None)
+        return rows.filter(tenant__in=row_tenants) if row_tenants is not None and _has_tenant(related) else rows
 
 
 class TenantScopedAdmin(_Scoped, ModelAdmin):
@@ -248,7 +274,7 @@ class TenantScopedAdmin(_Scoped, ModelAdmin):
         return [*super().get_readonly_fields(request, obj), *fixed]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - Django's signature
-        request.row_tenant = None if obj is None else self.tenant_id_of(obj)  # type: ignore[attr-defined]
+        request.row_tenants = self._tenants_of_choices(request, obj)  # type: ignore[attr-defined]
         if not self._is_tenants:
             return super().get_form(request, obj, change=change, **kwargs)
         base = kwargs.pop("form", self.form)
@@ -256,6 +282,23 @@ class TenantScopedAdmin(_Scoped, ModelAdmin):
         return super().get_form(
             request, obj, change=change, form=type(base.__name__, (base,), {"only_tenant": only}), **kwargs
         )
+
+    def _tenants_of_choices(self, request: HttpRequest, obj: Any) -> frozenset[int] | None:
+        """Return the tenants to whose rows the form may point: the row's own, of a new row those it may be added in."""
+        if obj is None:
+            return scope_of(request).tenants(self.add_role)
+        tenant_id = self.tenant_id_of(obj)
+        return None if tenant_id is None else frozenset({tenant_id})
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:  # noqa: FBT001 - Django's
+        """Return the row that the form makes; a new one only in a tenant where the person may add it.
+
+        Which tenant that is, is known only now: forms take it from a brand, or from whatever else they ask for.
+        """
+        row = super().save_form(request, form, change)
+        if not change and not self.may(request, self.add_role, row):
+            raise PermissionDenied
+        return row
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = tuple(super().get_list_display(request))
@@ -278,6 +321,26 @@ class TenantScopedAdmin(_Scoped, ModelAdmin):
 
     # -- the trail --------------------------------------------------------------------------------------------------
 
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
+        """Remember what the form changes, for the trail."""
+        before, after = self._difference(form)
+        after |= {each.prefix: found for each in formsets or () if (found := _rows_changed(each))}
+        request.audited = before, after  # type: ignore[attr-defined]
+        return super().construct_change_message(request, form, formsets, add)
+
+    def _difference(self, form: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what was changed, before and after; of what is secret or not stored as it is typed, only that it was."""
+        stored = {each.name for each in (*self.opts.fields, *self.opts.many_to_many)} - {*self.secret_fields}
+        before: dict[str, Any] = {}
+        after: dict[str, Any] = {}
+        for name in form.changed_data:
+            if form.cleaned_data.get(name) in (None, "", [], {}) and form.initial.get(name) in (None, "", [], {}):
+                continue  # nothing, told in another way
+            is_told = name in stored
+            before[name] = _told(form.initial.get(name)) if is_told else masking.HIDDEN
+            after[name] = _told(form.cleaned_data.get(name)) if is_told else masking.HIDDEN
+        return before, after
+
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         self._record(request, "added", obj)
         return super().log_addition(request, obj, message)
@@ -293,11 +356,15 @@ class TenantScopedAdmin(_Scoped, ModelAdmin):
 
     def _record(self, request: HttpRequest, done: str, row: Any) -> None:
         is_going = done == "deleted" and isinstance(row, Tenant)
+        before, after = getattr(request, "audited", ({}, {})) if done != "deleted" else ({}, {})
         audit.record(
             actor=actor_of(request),
             verb=f"{self.opts.model_name}.{done}",
             target=f"{row.pk} {row}",
             tenant=None if is_going else self.tenant_id_of(row),
+            row=row,
+            before=before if done == "changed" else None,
+            after=after if done in ("added", "changed") else None,
         )
 
 

@@ -149,7 +149,7 @@ def _record(request: HttpRequest, row: Any, done: str, *, is_news: bool) -> None
     if is_news:
         tenant_id = getattr(row, "tenant_id", row.pk)
         verb = f"{type(row).__name__.lower()}.{done}"
-        audit.record(actor=actor_of(request), verb=verb, target=f"{row.pk} {row}", tenant=tenant_id)
+        audit.record(actor=actor_of(request), verb=verb, target=f"{row.pk} {row}", tenant=tenant_id, row=row)
 
 
 PAUSE = Verb("pause", "Pause", _pause, is_offered=lambda row: row.paused_at is None)

@@ -2,37 +2,68 @@
 
 import json
 import re
+from contextlib import nullcontext
+from datetime import timedelta
 
 import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import quote
+from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.forms import ModelChoiceField
+from django.forms import ModelChoiceField, modelform_factory
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat import models as beat
 
 from campaigns.models import (
+    Approval,
     Batch,
     Campaign,
     Dispatch,
     Import,
+    Keyword,
     ListMember,
+    Preflight,
     RawEvent,
     Receipt,
     Recipient,
     RecipientList,
     RefusedRow,
     Reply,
+    ReviewedReply,
     Run,
     Template,
     Trouble,
 )
-from compliance.models import CapWindow, Permit, Suppression
-from providers.models import Pin, ProviderAccount, Registration, Sender
-from smsplatform.tenancy.admin_scope import OperatorsOnly, TenantScopedAdmin
+from compliance import consent
+from compliance.models import (
+    AutomaticTexts,
+    Blackout,
+    CapWindow,
+    Consent,
+    ErasedPerson,
+    Limit,
+    NotTextable,
+    OptInCount,
+    Permit,
+    RegionalHold,
+    Suppression,
+    TrafficCount,
+)
+from providers.models import Pin, Price, ProviderAccount, Registration, Sender
+from smsplatform.tenancy.admin_scope import OperatorsOnly, OperatorsWrite, TenantScopedAdmin
 from smsplatform.tenancy.admin_verbs import VerbsAdmin
-from smsplatform.tenancy.models import ApiKey, AuditEvent, Brand, Installation, Membership, Role, Tenant, User
+from smsplatform.tenancy.models import (
+    ApiKey,
+    AuditEvent,
+    Brand,
+    Installation,
+    Membership,
+    Retention,
+    Role,
+    Tenant,
+    User,
+)
 from tests import world
 from tracking.models import Click, Link
 
@@ -40,6 +71,7 @@ pytestmark = pytest.mark.django_db
 
 OPERATORS = {
     Installation,
+    RegionalHold,
     beat.ClockedSchedule,
     beat.CrontabSchedule,
     beat.IntervalSchedule,
@@ -48,8 +80,8 @@ OPERATORS = {
 }
 # What a manager may not add: facts, what is above tenants, and who may do what (an owner's).
 NOT_ADDED_BY_MANAGERS = {
-    AuditEvent, Batch, CapWindow, Click, Dispatch, Link, Membership, Permit, RawEvent, Receipt, RefusedRow, Reply, Run,
-    Tenant, Trouble, User,
+    Approval, AuditEvent, Batch, CapWindow, Click, Dispatch, ErasedPerson, Link, Membership, NotTextable, OptInCount, Permit,
+    Preflight, RawEvent, Receipt, RefusedRow, Reply, Retention, ReviewedReply, Run, Tenant, TrafficCount, Trouble, User,
 }  # fmt: skip
 
 UNUSED = {"groups", "user_permissions"}  # Django's permissions decide nothing here
@@ -71,6 +103,10 @@ class Rows:
             tenant=tenant, account=w.account, method="POST", url=f"http://{slug}", body=slug.encode()
         )
         source = Import.objects.create(tenant=tenant, list=w.people, file=f"{slug}.csv")
+        reply = Reply.objects.create(
+            tenant=tenant, brand=brand, raw=raw, account=w.account, number=person.number, to="+1888", text=slug,
+            kind="review", received_at=now, review_until=now,
+        )  # fmt: skip
         self.member = user
         self.of = {
             Tenant: tenant,
@@ -86,9 +122,32 @@ class Rows:
             Suppression: Suppression.objects.create(
                 tenant=tenant, brand=brand, number=f"+1303555{tenant.pk:04d}", reason=f"{slug} asked", source="test"
             ),
-            CapWindow: CapWindow.objects.create(tenant=tenant, subject=f"brand:{slug}", starts_at=now, ends_at=now),
+            Blackout: Blackout.objects.create(
+                tenant=tenant, brand=brand, first_on="2027-01-01", last_on="2027-01-02", note=f"{slug} rests"
+            ),
+            CapWindow: CapWindow.objects.create(
+                tenant=tenant, subject=f"brand:{slug}", starts_at=now, ends_at=now + timedelta(days=1), used=3, amount=4
+            ),
+            Limit: w.limit("brand", 5, note=f"{slug} wants it"),
+            NotTextable: NotTextable.objects.create(
+                tenant=tenant, number=f"+1404555{tenant.pk:04d}", reason="landline", provider=slug, code="30006"
+            ),
+            TrafficCount: TrafficCount.objects.create(
+                tenant=tenant, subject=f"range:+1505555{slug}", starts_at=now, held_at=now
+            ),
+            OptInCount: OptInCount.objects.create(tenant=tenant, country="US", day=now.date(), asked=1),
+            ErasedPerson: ErasedPerson.objects.create(
+                tenant=tenant, keyed=f"{slug}:1", reason=f"{slug} letter", asked_by=slug, asked_at=now
+            ),
+            Retention: Retention.objects.create(tenant=tenant),
             Permit: Permit.objects.create(
                 dispatch_id=dispatch.pk, tenant=tenant, brand=brand, number=person.number, is_person_capped=True
+            ),
+            Consent: Consent.objects.get(
+                pk=consent.record(
+                    brand=brand, number=person.number, event=consent.Event.REVOKED, source=consent.Source.API,
+                    occurred_at=now, now=now, identity=f"Ms {slug}",
+                )
             ),
             Recipient: person,
             RecipientList: w.people,
@@ -98,6 +157,14 @@ class Rows:
             Template: campaign.template,
             Campaign: campaign,
             Run: run,
+            Approval: Approval.objects.create(
+                tenant=tenant, campaign=campaign, version=run.version, fingerprint=slug, people=1, asked_by=f"ann@{slug}",
+                asked_at=now, expires_at=now,
+            ),
+            Preflight: Preflight.objects.create(
+                tenant=tenant, campaign=campaign, version=run.version, at=now, created_by=f"ann@{slug}"
+            ),
+            Price: Price.objects.create(tenant=tenant, account=w.account, country="US", micros=7900),
             Batch: Batch.objects.get(run=run),
             Dispatch: dispatch,
             Trouble: Trouble.objects.create(dispatch_id=dispatch.pk, tenant=tenant, kind="dead"),
@@ -105,10 +172,10 @@ class Rows:
             Receipt: Receipt.objects.create(
                 tenant=tenant, raw=raw, place=0, dispatch_id=dispatch.pk, flight=1, status="sent", detail=slug, received_at=now
             ),
-            Reply: Reply.objects.create(
-                tenant=tenant, brand=brand, raw=raw, account=w.account, number=person.number, to="+1888", text=slug,
-                received_at=now,
-            ),
+            Reply: reply,
+            ReviewedReply: ReviewedReply.objects.get(pk=reply.pk),
+            Keyword: Keyword.objects.create(tenant=tenant, brand=brand, word=f"join {slug}", people=w.people),
+            AutomaticTexts: AutomaticTexts.objects.create(tenant=tenant, brand=brand, program=f"{slug} deals"),
             Link: Link.objects.create(
                 code=f"c{slug}"[:10], host=f"{slug}.example", tenant=tenant, dispatch_id=dispatch.pk, position=0,
                 destination=f"http://{slug}.example", created_at=now, expires_at=now,
@@ -329,6 +396,26 @@ def test_a_viewer_sees_and_changes_nothing(model, client, own):
     for verb in getattr(admin.site.get_model_admin(model), "verbs", ()):
         assert viewer.post(url(model, "do", row.pk, verb.name)).status_code == 403
     assert values(row) == before
+
+
+ADDED = [
+    model
+    for model, its_admin in ((model, admin.site.get_model_admin(model)) for model in TENANTS)
+    if its_admin.add_role is not None and not isinstance(its_admin, OperatorsWrite)
+]
+
+
+@pytest.mark.parametrize("model", ADDED, ids=lambda model: model.__name__)
+def test_nothing_is_added_where_one_only_looks(model, owner, own, foreign, rf):
+    """Whatever tenant a form arrives at, and by whatever way, the role in it is asked once more."""
+    its_admin, request = admin.site.get_model_admin(model), rf.post(url(model, "add"))
+    request.user = User.objects.get(email="owner@acme.example")
+    Membership.objects.create(user=request.user, tenant=foreign.world.tenant, role=Role.VIEWER)
+    for rows, is_added in ((own, True), (foreign, False)):
+        row = model._default_manager.get(pk=rows.of[model].pk)
+        form = modelform_factory(model, fields=[])(instance=row)
+        with nullcontext() if is_added else pytest.raises(PermissionDenied):
+            its_admin.save_form(request, form, change=False)
 
 
 @each_model

@@ -12,13 +12,19 @@ OF_NOBODY = {
     "tenancy.Tenant": "is the tenant",
     "tenancy.User": "a person may work for several tenants; their memberships say for which",
     "tenancy.Installation": "the one row about the whole installation",
+    "compliance.RegionalHold": "a state's emergency holds for every tenant; operators enter it",
+    "tenancy.RetentionMark": "up to where tables are done, for all tenants that keep them equally long",
 }
 # Rows that live only as long as another one, which names the tenant.
 OF_A_PARENT = {"campaigns.SeenNumber": "source"}
 # Rows that may belong to a tenant or to all of them, and why.
 OF_SOMEBODY_OR_ALL = {
     "compliance.Suppression": "a platform-wide one stands above tenants; a constraint ties scope and tenant together",
+    "compliance.Limit": "one of the whole platform stands above tenants; a constraint ties subject and tenant together",
+    "compliance.CapWindow": "the window of a limit of the whole platform",
+    "compliance.NotTextable": "what an operator says of a number holds for everybody",
     "tenancy.AuditEvent": "what operators do to the installation belongs to no tenant",
+    "tenancy.AuditSeal": "seals such events, too",
 }
 OURS = [model for model in apps.get_models() if model.__module__.split(".")[0] in source.PACKAGES]
 

@@ -120,7 +120,8 @@ def _account_and_senders(bench: Bench) -> Case:
     brand = Brand.objects.get(pk=client.brand_id)
     other = Brand.objects.create(
         tenant_id=client.tenant_id, name="other", slug="other", zone=brand.zone, opens_at=brand.opens_at,
-        closes_at=brand.closes_at,
+        closes_at=brand.closes_at, consent_kept=brand.consent_kept, consent_attested_by=brand.consent_attested_by,
+        consent_attested_at=brand.consent_attested_at, consent_attestation=brand.consent_attestation,
     )  # fmt: skip
     account = ProviderAccount.objects.get(pk=client.account_id)
     second = Sender.objects.create(

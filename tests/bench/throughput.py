@@ -35,7 +35,7 @@ def wire_and_pipeline(bench: Bench) -> Figures:
         bench.say(f"bare posting {wire[-1]:,.0f}/s, ours {ours[-1]:,.0f}/s")
     bench.ground.stop(*WORKERS)
     bench.ground.start(*WORKERS, **PER_MESSAGE)
-    chains = _send(bench, "chain", bench.size(1_500, 100))
+    chains = _send(bench, "chain", bench.size(1_500, 40))
     bench.say(f"a chain per message {chains:,.0f}/s")
     return {
         "wire_per_s": statistics.median(wire),

@@ -27,7 +27,7 @@ from campaigns.models import (
     Trouble,
 )
 from campaigns.states import State
-from compliance.models import Permit, Suppression
+from compliance.models import NotTextable, Permit, TrafficCount
 from smsplatform.common import database
 from smsplatform.tenancy.models import AuditEvent, Membership, Role
 from tests import world
@@ -92,6 +92,42 @@ class TestTemplates:
         [flaw] = errors(refused)["text"]
         assert flaw.startswith("line 2, column ")
         assert not Template.objects.exists()
+
+    def test_have_a_text_for_each_language(self, manager, acme):
+        others = {"language_1": "Spanish", "text_1": "Hola\r\nAcme STOP", "language_2": "", "text_2": ""}
+        data = {"name": "welcome", "brand": acme.brand.pk, "text": "Acme STOP", **self.no_inlines()}
+        assert manager.post(address("template_add"), {**data, **others}).status_code == 302
+        template = Template.objects.get()
+        assert template.latest.texts == {"es": "Hola\nAcme STOP"}
+        change = address("template_change", template.pk)
+        page = manager.get(change)
+        form = page.context["adminform"].form
+        assert (form["language_1"].value(), form["text_1"].value()) == ("es", "Hola\nAcme STOP")
+        assert manager.post(change, {**data, **others}).status_code == 302
+        assert template.latest.number == 1
+        for slot, wrong, field in (
+            ("1", {"language_1": "Martian"}, "language_1"),
+            ("1", {"language_1": ""}, "language_1"),
+            ("1", {"text_1": ""}, "text_1"),
+            ("2", {"language_2": "es", "text_2": "Hola"}, "language_2"),
+            ("1", {"text_1": "see bit.ly/x"}, "text_1"),
+        ):
+            assert field in errors(manager.post(change, {**data, **others, **wrong})), slot
+        assert template.latest.number == 1
+
+    def test_are_told_what_carriers_and_people_would_mind(self, manager, acme):
+        response = manager.post(
+            address("template_add"),
+            {"name": "w", "brand": acme.brand.pk, "text": "Wine for you", **self.no_inlines()}, follow=True,
+        )  # fmt: skip
+        assert [each for each in told(response) if "“Wine” is about alcohol" in each]
+        page = manager.get(address("template_change", Template.objects.get().pk)).content.decode()
+        assert "restricted_content" not in page
+        assert "have somebody look whether it may be sent" in page
+        assert "link_host_blocked" not in str(errors(self.save(manager, acme, "see tinyurl.com/x", name="x"))["text"])
+        assert "tinyurl.com must not be in a text" in str(
+            errors(self.save(manager, acme, "see tinyurl.com/x", name="x"))
+        )
 
     def test_need_a_name_of_their_own_in_the_brand(self, manager, acme):
         self.save(manager, acme, "Hello")
@@ -316,8 +352,10 @@ class TestDispatches:
             tenant=acme.tenant, code="abc", dispatch_id=dispatch.pk, method="GET", user_agent="Robot 1"
         )
         text = manager.get(address("dispatch_change", dispatch.pk)).content.decode()
-        for word in ("quiet_hours@1", "Next look at", "overloaded", "http://shop.example", "Robot 1", person.number):
+        shown = f"+1*******{person.number[-4:]}"
+        for word in ("quiet_hours@1", "Next look at", "overloaded", "http://shop.example", "Robot 1", shown):
             assert word in text
+        assert person.number not in text
 
     def test_open_after_their_person_is_gone(self, manager, acme):
         person = acme.recipient()
@@ -403,6 +441,43 @@ class TestImports:
         assert published == [source.pk]
 
 
+class TestNumbers:
+    def test_a_persons_page_says_why_no_text_reaches_the_number(self, manager, acme):
+        person = acme.recipient(language="es")
+        page = address("recipient_change", person.pk)
+        assert "nothing speaks against it" in manager.get(page).content.decode()
+        fact = NotTextable.objects.create(
+            tenant=acme.tenant, number=person.number, reason="landline", provider="twilio", code="30006"
+        )
+        shown = manager.get(page).content.decode()
+        assert f"no: a landline, says twilio (30006) since {fact.since:%F}; until an operator clears it" in shown
+        assert ">es<" in shown
+
+    def test_only_operators_clear_a_number(self, manager, admin_client, acme):
+        fact = NotTextable.objects.create(tenant=acme.tenant, number="+12122345678", reason="landline", provider="x")
+        do = reverse("admin:compliance_nottextable_do", args=[fact.pk, "clear"])
+        assert manager.get(reverse("admin:compliance_nottextable_changelist")).status_code == 200
+        assert manager.post(do).status_code == 403
+        assert admin_client.post(do).status_code == 302
+        fact.refresh_from_db()
+        assert fact.cleared_by == "admin@example.com"
+        assert "2234" not in AuditEvent.objects.get(verb="number.cleared").target
+
+    @pytest.mark.parametrize(("verb", "is_let_through"), [("release", True), ("stop", False)])
+    def test_managers_decide_about_conspicuous_ranges(self, manager, acme, verb, is_let_through):
+        now = database.now()
+        row = TrafficCount.objects.create(tenant=acme.tenant, subject="range:+1212234", starts_at=now, held_at=now)
+        TrafficCount.objects.create(tenant=acme.tenant, subject="country:US", starts_at=now)
+        listed = manager.get(reverse("admin:compliance_trafficcount_changelist")).content.decode()
+        assert "+1212234••••" in listed
+        assert "country:US" not in listed
+        do = reverse("admin:compliance_trafficcount_do", args=[row.pk, verb])
+        assert "0 waiting messages" in told(manager.post(do, follow=True))[0]
+        row.refresh_from_db()
+        assert (row.is_let_through, row.decided_by) == (is_let_through, "ann@acme.example")
+        assert "nothing to" in told(manager.post(do, follow=True))[0]
+
+
 class TestPeople:
     def test_are_read_like_an_import(self, manager, acme):
         data = {
@@ -414,7 +489,7 @@ class TestPeople:
         }
         assert manager.post(address("recipient_add"), data).status_code == 302
         person = Recipient.objects.get()
-        assert (person.number, person.country, person.zones) == ("+12127365000", "US", "America/New_York")
+        assert (person.number, person.country, person.zones) == ("+12127365000", "US", "America/New_York;NY")
         assert "number" in errors(manager.post(address("recipient_add"), {**data, "number": "12"}))
         assert "zone" in errors(
             manager.post(address("recipient_add"), {**data, "number": "2127365001", "zone": "Mars"})
@@ -428,7 +503,7 @@ class TestPeople:
         manager.post(page, {**data, "zone": "America/Denver"})
         manager.post(page, {**data, "fields": '{"vip": true}'})
         person.refresh_from_db()
-        assert (person.zones, person.zone_source, person.fields) == ("America/Denver", "explicit", {"vip": True})
+        assert (person.zones, person.zone_source, person.fields) == ("America/Denver;NY", "explicit", {"vip": True})
 
     def test_are_found_on_lists_by_number(self, manager, acme):
         person, _ = acme.recipients(2)
@@ -454,37 +529,3 @@ class TestPeople:
         page = client.post(address("recipientlist_delete", acme.people.pk), {"post": "yes"})
         assert b"uses it" in page.content
         assert RecipientList.objects.exists()
-
-
-def test_suppressions_are_added_and_never_taken_back(manager, acme):
-    add = reverse("admin:compliance_suppression_add")
-    data = {"brand": acme.brand.pk, "number": "+1 (212) 555-1234", "category": "", "reason": "asked on the phone"}
-    assert manager.post(add, data).status_code == 302
-    stored = Suppression.objects.get()
-    assert (stored.number, stored.scope, stored.tenant, stored.source) == (
-        "+12125551234",
-        "brand",
-        acme.tenant,
-        "admin",
-    )
-    assert errors(manager.post(add, data))
-    assert "brand" in errors(manager.post(add, {**data, "brand": ""}))
-    page = reverse("admin:compliance_suppression_change", args=[stored.pk])
-    assert manager.post(page, {**data, "number": "+12125550000"}).status_code == 403
-    assert (
-        manager.post(reverse("admin:compliance_suppression_delete", args=[stored.pk]), {"post": "yes"}).status_code
-        == 403
-    )
-
-
-def test_addresses_are_suppressed_in_any_case(manager, acme):
-    data = {"brand": acme.brand.pk, "number": "Ana.B@Example.com", "category": "", "reason": "asked on the phone"}
-    assert manager.post(reverse("admin:compliance_suppression_add"), data).status_code == 302
-    assert Suppression.objects.get().number == "ana.b@example.com"
-
-
-def test_superusers_suppress_a_number_everywhere(admin_client):
-    data = {"brand": "", "number": "+12125551234", "category": "", "reason": "court order"}
-    assert admin_client.post(reverse("admin:compliance_suppression_add"), data).status_code == 302
-    assert Suppression.objects.get().scope == "platform"
-    assert errors(admin_client.post(reverse("admin:compliance_suppression_add"), data))

@@ -24,7 +24,8 @@ from campaigns import imports
 from campaigns.imports import running, staging
 from campaigns.models import Import, ListMember, Recipient, RecipientList, RefusedRow
 from campaigns.models.recipient import SeenNumber
-from compliance.models import Suppression
+from compliance import suppression
+from compliance.models import NotTextable, Suppression
 from smsplatform.common import database
 from smsplatform.common.errors import Conflict, InvalidInput
 from smsplatform.tenancy.models import Brand, Tenant
@@ -116,11 +117,11 @@ def test_takes_a_plain_file_into_recipients_and_the_list(load, tenant, people):
     assert (ann.tenant, ann.country, ann.zones, ann.zone_source) == (
         tenant,
         "US",
-        "America/New_York",
+        "America/New_York;NY",
         "postal_code",
     )
     assert ann.fields == {"first_name": "Ann", "age": 41, "vip": True, "postal_code": "10001"}
-    assert (ben.zones, ben.zone_source) == ("America/Denver", "explicit")
+    assert (ben.zones, ben.zone_source, ben.state_source) == ("America/Denver;GA", "explicit", "area_code")
     assert ben.fields == {"first_name": "Ben", "vip": False}
     assert ListMember.objects.filter(list=people, tenant=tenant).count() == 2
     assert not SeenNumber.objects.exists()
@@ -202,7 +203,60 @@ class TestMerging:
         load(f"number,zone,zip\n{number(1)},{first}\n")
         load(f"number,zone,zip\n{number(1)},{then}\n")
         person = Recipient.objects.get()
-        assert (person.zones, person.zone_source) == (zones, source)
+        assert (person.zones, person.zone_source) == (f"{zones};NY", source)
+
+    @pytest.mark.parametrize(
+        ("first", "then", "place", "sources"),
+        [
+            # What is told of the state adds the zones of the state; the state of the number stays.
+            (",TX,", ",,", "America/Chicago|America/Denver|America/New_York;NY|TX", ("state", "state")),
+            (",Texas,", "America/Chicago,,", "America/Chicago;NY|TX", ("explicit", "state")),
+            # Newer told knowledge of the same kind replaces older; a guess replaces nothing.
+            (",TX,", ",FL,", "America/Chicago|America/New_York;FL|NY", ("state", "state")),
+            ("85001,,", "32301,,", "America/New_York;FL|NY", ("postal_code", "postal_code")),
+            # Worse knowledge of the state only adds.
+            ("85001,,", ",TX,", "America/New_York|America/Phoenix;AZ|NY|TX", ("postal_code", "postal_code")),
+            (",,Canada", ",,", None, ("country", "area_code")),
+        ],
+    )
+    def test_states_add_up_and_only_told_ones_replace(self, load, first, then, place, sources):
+        heads = ["zip" if first[:5].isdigit() else "zone", "state", "country"]
+        load(f"number,{','.join(heads)}\n{number(1)},{first}\n")
+        heads[0] = "zip" if then[:5].isdigit() else "zone"
+        load(f"number,{','.join(heads)}\n{number(1)},{then}\n")
+        person = Recipient.objects.get()
+        assert (person.zone_source, person.state_source) == sources
+        if place is None:
+            assert person.zones.endswith(";NY|ca")
+        else:
+            assert person.zones == place
+
+    def test_a_row_from_before_states_learns_its_own(self, load, tenant):
+        Recipient.objects.create(
+            tenant=tenant, number=number(1), country="US", zones="America/Denver", zone_source="explicit"
+        )
+        load(f"number\n{number(1)}\n")
+        assert Recipient.objects.get().zones == "America/Denver;NY"
+
+    def test_nothing_is_written_when_places_are_told_again(self, load):
+        text = f"number,zip,state,country\n{number(1)},85001,TX,US\n{number(2)},,Florida,\n{number(3)},,,DO\n"
+        load(text)
+        before = versions()
+        again = load(text)
+        assert (again.rows_same, again.rows_changed) == (3, 0)
+        assert versions() == before
+        load(f"number\n{number(1)}\n{number(2)}\n{number(3)}\n")
+        assert versions() == before
+
+    def test_keeps_state_and_country_as_fields_too(self, load):
+        load(f"number,State,Country\n{number(1)},Florida,US\n")
+        assert Recipient.objects.get().fields == {"state": "Florida", "country": "US"}
+
+    def test_a_state_that_is_none_is_remarked_on_and_the_row_taken(self, load):
+        made = load(f"number,state\n{number(1)},Atlantis\n")
+        assert (made.rows_new, made.rows_flagged) == (1, 1)
+        assert refusals(made) == [(2, "unknown_place", True)]
+        assert Recipient.objects.get().zones == "America/New_York;NY"
 
     def test_an_unknown_zone_is_remarked_on_and_the_row_taken(self, load):
         made = load(f"number,zone\n{number(1)},Mars/Base\n")
@@ -227,6 +281,20 @@ class TestMerging:
         assert Recipient.objects.filter(number=number(1)).count() == 2
 
 
+def test_keeps_people_whom_no_text_reaches_and_says_how_many(load, tenant):
+    other, third = (Tenant.objects.create(name=slug, slug=slug) for slug in ("other", "third"))
+    known = {"reason": "landline", "provider": "twilio"}
+    NotTextable.objects.create(tenant=tenant, number=number(0), **known)
+    NotTextable.objects.create(tenant=None, number=number(1), **known)
+    NotTextable.objects.create(tenant=other, number=number(2), **known)
+    NotTextable.objects.create(tenant=third, number=number(2), **known)
+    NotTextable.objects.create(tenant=other, number=number(3), **known)
+    NotTextable.objects.create(tenant=tenant, number=number(4), cleared_at=database.now(), **known)
+    NotTextable.objects.create(tenant=tenant, number=number(5), until=database.now(), **known)
+    made = load(rows_of(6))
+    assert (made.rows_new, made.rows_untextable) == (6, 3)
+
+
 def test_keeps_suppressed_people_and_says_how_many(load, tenant):
     brand = Brand.objects.create(tenant=tenant, name="B", slug="b")
     other = Tenant.objects.create(name="Other", slug="other")
@@ -241,6 +309,53 @@ def test_keeps_suppressed_people_and_says_how_many(load, tenant):
     before = list(Suppression.objects.order_by("id").values())
     made = load(rows_of(5))
     assert (made.rows_new, made.rows_suppressed) == (5, 2)
+    assert list(Suppression.objects.order_by("id").values()) == before
+
+
+# Every way in which a file may speak about a person who has opted out.
+SPEAKS_OF_THEM = {
+    "as a number that has opted in": (f"number,opt_in,consent,status\n{number(0)},true,yes,subscribed\n", {}),
+    "with opted_out=false": (f"number,opted_out,suppressed\n{number(0)},false,no\n", {}),
+    "in another spelling": ("phone\n(212) 234-0000\n", {}),
+    "without the plus": ("msisdn\n12122340000\n", {"includes_country_code": True}),
+    "as a float of a spreadsheet": ("Mobile\n12122340000.0\n", {}),
+    "onto another list": (f"number,list\n{number(0)},gold\n", {}),
+    "with news of the person": (f"number,name,time zone\n{number(0)},New Name,America/Denver\n", {}),
+    "without a header": (f"{number(0)}\n", {"has_header": False}),
+}
+
+
+@pytest.mark.parametrize("file", SPEAKS_OF_THEM.values(), ids=SPEAKS_OF_THEM)
+@pytest.mark.parametrize("reason", ["opt_out", "provider_blocked", "do_not_text_list", "complaint"])
+def test_no_import_ever_lifts_a_suppression(load, tenant, file, reason):
+    brand = Brand.objects.create(tenant=tenant, name="B", slug="b")
+    load(f"number\n{number(0)}\n", name="old.csv")
+    suppression.suppress(brand=brand, number=number(0), reason=reason, source="reply", now=database.now())
+    before = list(Suppression.objects.values())
+    text, options = file
+    for _ in range(2):  # and again
+        made = load(text, name="new.csv", **options)
+        assert (made.status, made.rows_refused, made.rows_suppressed) == ("done", 0, 1)
+        assert list(Suppression.objects.values()) == before
+    assert Recipient.objects.get().number == number(0)
+    assert suppression.suppressed(brand=brand, numbers=[number(0)], category="marketing") == {number(0)}
+
+
+def test_an_old_import_that_is_run_again_re_enables_nobody(load, tenant):
+    """Everybody who opted out since the file was written stays out, and is reported."""
+    brand = Brand.objects.create(tenant=tenant, name="B", slug="b")
+    first = load(rows_of(20))
+    assert first.rows_suppressed == 0
+    out = [number(place) for place in (1, 5, 19)]
+    people = [suppression.Person(tenant.pk, brand.pk, each) for each in out]
+    suppression.suppress_all(people, reason="opt_out", source="reply", now=database.now())
+    before = list(Suppression.objects.order_by("id").values())
+    made = load(rows_of(20))
+    assert (made.rows_same, made.rows_suppressed) == (20, 3)
+    Import.objects.filter(pk=first.pk).update(status="waiting", cursor={})
+    imports.run(first.pk)
+    first.refresh_from_db()
+    assert (first.status, first.rows_suppressed) == ("done", 3)
     assert list(Suppression.objects.order_by("id").values()) == before
 
 

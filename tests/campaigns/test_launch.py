@@ -1,12 +1,13 @@
 """Whom a run is for and when each of them is due, for every kind of schedule."""
 
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 
 import pytest
 
 from campaigns import launch
 from campaigns.models import Batch, Campaign, Dispatch, ListMember, RecipientList, Run
 from campaigns.states import State
+from compliance.models import Blackout
 from smsplatform.common import database
 from smsplatform.common.errors import Conflict, InvalidInput
 from tests import world
@@ -19,13 +20,13 @@ LOCAL = Campaign.Schedule.LOCAL
 
 @pytest.fixture
 def acme():
-    return world.make(opens_at=time(8), closes_at=time(21))
+    return world.make(opens_at=time(8), closes_at=time(21), home="America/New_York")
 
 
 def dues(run):
     """Zone -> (due, state, reason) of the run's people."""
     return {
-        row.recipient.zones: (row.due_at, State(row.state), row.reason)
+        row.recipient.zones.partition(";")[0]: (row.due_at, State(row.state), row.reason)
         for row in Dispatch.objects.of_run(run.pk).select_related("recipient")
     }
 
@@ -65,10 +66,41 @@ def test_meets_each_zone_at_its_own_wall_time(acme, policy, eastern):
     assert sum(batch.size for batch in Batch.objects.filter(run=run)) == 2
 
 
-def test_takes_the_latest_instant_of_a_person_who_may_be_in_two_zones(acme):
-    acme.recipient(zones="America/Chicago|America/New_York")
-    run = acme.run(now=NOON, schedule=LOCAL, local_at="2026-11-25T09:00")
-    assert dues(run)["America/Chicago|America/New_York"][0] == world.at("2026-11-25T15:00")
+@pytest.mark.parametrize(
+    ("zones", "wall", "due"),
+    [
+        ("America/Chicago|America/New_York", "2026-11-25T09:00", "2026-11-25T15:00"),  # 09:00 in Chicago
+        # 20:30 in Los Angeles would be 23:30 in New York; 20:30 in New York is 17:30 there.
+        ("America/Los_Angeles|America/New_York", "2026-11-24T20:30", "2026-11-25T01:30"),
+        # At neither 07:30 is it day in both: it is kept for the latest, and waits from then on.
+        ("America/New_York|Pacific/Honolulu", "2026-11-25T07:30", "2026-11-25T17:30"),
+    ],
+)
+def test_takes_the_latest_instant_of_a_person_who_may_be_in_two_zones_that_is_allowed(acme, zones, wall, due):
+    acme.recipient(zones=zones)
+    run = acme.run(now=NOON, schedule=LOCAL, local_at=wall)
+    assert dues(run)[zones][0] == world.at(due)
+
+
+def test_counts_lateness_from_the_opening_where_no_instant_of_the_wall_time_is_allowed(acme):
+    acme.recipient(zones="America/New_York;RI")
+    acme.run(now=NOON, schedule=LOCAL, local_at="2026-11-28T18:00", lateness_minutes=60)  # Saturday, 10-17 there
+    dispatch = Dispatch.objects.get()
+    assert (dispatch.due_at, dispatch.state) == (world.at("2026-11-28T23:00"), "queued")
+    assert dispatch.expires_at == world.at("2026-11-30T15:00")  # Monday 09:00 and an hour
+
+
+def test_keeps_a_blackout_out_of_the_lateness(acme):
+    Blackout.objects.create(
+        tenant=acme.tenant,
+        brand=acme.brand,
+        first_on=date(2026, 11, 24),
+        last_on=date(2026, 11, 27),
+        note="stocktaking",
+    )
+    acme.recipient()
+    acme.run(now=NOON, lateness_minutes=60)
+    assert Dispatch.objects.get().expires_at == world.at("2026-11-28T14:00")  # Saturday 08:00 and an hour
 
 
 @pytest.mark.parametrize(
@@ -202,3 +234,23 @@ def test_wants_a_local_time_as_the_key_of_a_schedule_by_recipients_clocks(acme):
     with pytest.raises(InvalidInput, match="local time"):
         launch.launch(campaign=campaign, occurrence="monday", now=NOON, actor="test")
     assert not Run.objects.exists()
+
+
+def test_is_refused_with_a_text_that_must_not_be_sent(acme):
+    """Saved before there was a rule against it, or before its tenant banned a host."""
+    acme.recipient()
+    campaign = acme.campaign("See https://rival.example/a")
+    acme.tenant.banned_hosts = ["rival.example"]
+    acme.tenant.save()
+    campaign.brand.tenant.refresh_from_db()
+    with pytest.raises(InvalidInput, match=r"line 1, column 5: rival\.example must not be in a text") as refused:
+        launch.launch(campaign=campaign, occurrence="1", now=database.now(), actor="test")
+    assert refused.value.field == "template"
+    assert not Run.objects.exists()
+
+
+def test_is_not_refused_for_what_is_only_to_be_reviewed(acme):
+    acme.recipient()
+    assert launch.launch(
+        campaign=acme.campaign("WINE FOR YOU AND YOURS"), occurrence="1", now=database.now(), actor="x"
+    )

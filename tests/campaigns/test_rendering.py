@@ -138,6 +138,29 @@ def test_cleans_values(value, shown):
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "http://evil.example", "HTTPS://evil", "see www.evil.example", "evil.example", "Ann evil.example/x", "ann@evil",
+        "bit.ly/x", "win.com", "Ann://x",
+    ],
+)  # fmt: skip
+def test_a_name_that_holds_an_address_is_nobodys(name):
+    assert _render('Hi {{ first_name | default: "there" }}', first_name=name) == "Hi there"
+    assert _render('Hi {{ custom.name | default: "you" }}', custom={"name": name}) == "Hi you"
+    with pytest.raises(MissingField):
+        _render("Hi {{ last_name }}", last_name=name)
+    assert _render("See {{ page }}", page=name) == f"See {name}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Ann", "J. R. Smith", "St. John", "O'Brien-Smith", "Dr. 5", "José", "Ann (Annie)", "A.", "J.R", "Ann/Bob", "1.5"],
+)
+def test_a_name_with_a_dot_is_a_name(name):
+    assert _render("Hi {{ first_name }}", first_name=name) == f"Hi {name}"
+
+
+@pytest.mark.parametrize(
     ("source", "line", "column", "message"),
     [
         ("Hi {{ first_name", 1, 4, "never closed"),

@@ -64,7 +64,9 @@ def test_meets_each_recipient_at_their_own_nine_oclock(acme):
     fired = [run for hour in range(30) for run in schedules.fire(MONDAY + timedelta(hours=hour))]
     assert [run.occurrence for run in fired] == ["2026-11-24T09:00"]  # the first that nobody has passed yet
     assert launch.materialise(fired[0].pk)
-    assert {row.recipient.zones: row.due_at for row in Dispatch.objects.select_related("recipient")} == {
+    assert {
+        row.recipient.zones.partition(";")[0]: row.due_at for row in Dispatch.objects.select_related("recipient")
+    } == {
         "America/New_York": world.at("2026-11-24T14:00"),
         "Pacific/Honolulu": world.at("2026-11-24T19:00"),
     }

@@ -5,10 +5,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -22,6 +21,7 @@ from smsplatform.common import database
 from smsplatform.common.database import rows
 from tests import ground
 from tests.chaos.audit import Expected
+from tests.clocks import awake_zone
 from tests.ground import Client, Ground, wait_for
 
 WORKERS = ("worker-sql/1", "worker-sql/2", "worker-http/1", "worker-http/2")
@@ -267,12 +267,6 @@ class Play:
     def thaw(self, *names: str) -> None:
         for name in names:
             self.floor.signal(name, signal.SIGCONT)
-
-
-def awake_zone() -> str:
-    """A zone whose day does not end within the next hours: caps are per day, and nobody sleeps."""
-    zones = ("America/New_York", "Europe/Paris", "Asia/Tokyo")
-    return next(zone for zone in zones if 1 <= datetime.now(UTC).astimezone(ZoneInfo(zone)).hour < 21)
 
 
 def horizon(client_timeout: float) -> float:

@@ -94,7 +94,7 @@ def die(*, whole: bool) -> None:
 
 def die_at(deaths: Deaths) -> None:
     """Put the points into the pipeline."""
-    from campaigns import sending, tasks
+    from campaigns import sending, settling, tasks
     from campaigns.verbs import AttemptQuerySet, DispatchQuerySet
 
     run = tasks._run
@@ -117,7 +117,7 @@ def die_at(deaths: Deaths) -> None:
     sending._Turn._collect = collect_later
     sending._Turn._claim = deaths.around(sending._Turn._claim, "before claim", "after claim")
     DispatchQuerySet.claim = deaths.around(DispatchQuerySet.claim, after="in claim")
-    sending.settle = deaths.around(sending.settle, "before settle", "after settle")
+    settling.settle = deaths.around(settling.settle, "before settle", "after settle")
     AttemptQuerySet.settle = deaths.around(AttemptQuerySet.settle, after="in settle")
 
 

@@ -189,3 +189,19 @@ def test_answers_for_any_brand_and_any_text(purpose, program, text):
     for found in (render(purpose, program=program, day=DAY), check(text, purpose=purpose, program=program, day=DAY)):
         assert not (found.is_fit and segments.count(found.text).segments > 1)
         assert found.is_fit == (not found.missing and not found.faults)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "has_link"),
+    [
+        ("Acme", "Acme: see acme.com", True),
+        ("Acme", "Acme: see www.acme.com", True),
+        ("Acme", "Acme: see shop.acme.com", True),
+        ("Acme.com", "Acme.com: no more texts.", False),  # it is called so
+        ("Acme.com", "Acme.com: see acme.com/sale", True),
+        ("Acme.com", "Acme.com: see shop.acme.com", True),
+    ],
+)
+def test_a_name_hides_no_link(name, text, has_link):
+    found = check(text, purpose=Purpose.OPT_OUT, program=Program(name), day=DAY)
+    assert ("link" in found.faults) is has_link

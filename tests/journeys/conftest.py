@@ -76,6 +76,7 @@ def ticking():
     def tick():
         tasks.hand_out("bulk")
         tasks.collect()
+        tasks.answer_replies()
         tasks.recover()
 
     return tick

@@ -8,6 +8,7 @@ from campaigns.states import OPEN, State
 from compliance.models import Suppression
 from smsplatform.common import database
 from tests import world
+from tests.clocks import awake_zone
 from tests.journeys.conftest import until
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
@@ -23,11 +24,12 @@ def account_of(provider):
 
 
 def csv_file(tmp_path, count):
+    zone = awake_zone()  # New Yorkers on a journey: where they are it is day
     lines = [
-        "Mobile,First name",
-        *(f"+1212{2_340_000 + n},Ana" for n in range(count)),
-        "nonsense,Bo",
-        "+12122340000,Twin",
+        "Mobile,First name,Zone",
+        *(f"+1212{2_340_000 + n},Ana,{zone}" for n in range(count)),
+        f"nonsense,Bo,{zone}",
+        f"+12122340000,Twin,{zone}",
     ]
     path = tmp_path / "people.csv"
     path.write_text("\n".join(lines))
@@ -71,7 +73,9 @@ def test_goes_from_the_file_to_the_receipts_and_honours_a_stop(
     )
     until(lambda: Suppression.objects.filter(number=person).exists(), "the suppression")
     assert Reply.objects.get().is_opt_out
-    again = launch.launch(campaign=acme.campaign(name="again"), occurrence="1", now=database.now(), actor="test")
+    again = launch.launch(
+        campaign=acme.campaign("Again", name="again"), occurrence="1", now=database.now(), actor="test"
+    )
     tasks.start_materialising(again.pk)
     until(finished(again, ticking), "the second run to end")
     assert Dispatch.objects.of_run(again.pk).get(number=person).state == State.BLOCKED
@@ -98,7 +102,7 @@ def test_survives_the_worker_being_killed_and_redis_being_flushed(worker, simula
     worker.kill()
     from smsplatform.common import redis
 
-    redis.client().flushall()
+    redis.client().flushdb()  # all that is this test's: its neighbours share the server
     worker.start()
     until(finished(run, ticking), "the run to end")
     totals = reports.totals(run.pk)

@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import pytest
 
-from campaigns import recovery, sending, tasks
+from campaigns import recovery, sending, settling, tasks
 from campaigns.models import Attempt, Batch, Dispatch
 from campaigns.states import OPEN, State
 from providers import delivery
@@ -49,7 +49,7 @@ class Abandoned:
             Answer(e.dispatch_id, e.flight, e.account_id, Result(outcome, code=code), database.now())
             for e in self.envelopes
         ]
-        sending.settle([sending.verdict(answer, posts=0, has_next=False) for answer in answers])
+        settling.settle([settling.verdict(answer, posts=0, has_next=False) for answer in answers])
 
 
 class _Killed(BaseException):

@@ -7,12 +7,13 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import OperationalError
 
-from campaigns import pipeline, sending
+from campaigns import pipeline, sending, settling
 from campaigns.models import Attempt, Batch, Dispatch
 from campaigns.states import State
 from providers import health
 from providers.health import Counts
 from providers.models import AccountHealth, Pin, ProviderAccount, Registration, Sender
+from providers.routing import CANARY_ANSWERS
 from smsplatform.common import database, redis
 from smsplatform.tenancy.models import Brand
 from tests import world
@@ -158,6 +159,17 @@ def test_a_canary_that_is_lost_delays_nobody_else(acme, spare, simulator):
     assert AccountHealth.objects.get().pause == 2 * health.FIRST_PAUSE
 
 
+def test_who_waits_while_a_canary_is_out_looks_again_soon(acme, simulator):
+    broken(acme.account)
+    probe_is_due(acme.account)
+    assert health.elect(acme.account.pk, database.now())
+    acme.recipients(3)
+    run = acme.run()
+    world.work()
+    assert world.states(run) == {State.READY: 3}
+    assert (world.only_batch(run).due_at - database.now()).total_seconds() <= CANARY_ANSWERS.total_seconds()
+
+
 def test_in_a_total_outage_everything_waits_and_canaries_end_it(acme, simulator):
     broken(acme.account)
     acme.recipients(6)
@@ -194,18 +206,18 @@ def test_a_turn_that_is_over_elects_no_canary(acme, spare, simulator, monkeypatc
     ProviderAccount.objects.filter(pk=spare.pk).update(segments_per_second=1)
     acme.recipients(4)
     acme.run()
-    settle = sending.settle
+    settle = settling.settle
 
     def stopped(settlements):
         probe_is_due(acme.account)
         settle(settlements)
         sending.stop_claiming()
 
-    monkeypatch.setattr(sending, "settle", stopped)
+    monkeypatch.setattr(settling, "settle", stopped)
     routes = sending.routing.routes
 
-    def due_at_once(brand_id):
-        found = routes(brand_id)
+    def due_at_once(brand_id, **only):
+        found = routes(brand_id, **only)
         found.probes_due = lambda _now: [acme.account.pk] if sending._stopping[0] else []
         return found
 
@@ -231,7 +243,7 @@ def test_answers_in_hand_survive_whatever_fails_about_the_breaker(acme, spare, s
         failed.append(1)
         raise OperationalError("the connection is lost")
 
-    settle = sending.settle
+    settle = settling.settle
 
     def then_away(settlements):
         settle(settlements)
@@ -239,7 +251,7 @@ def test_answers_in_hand_survive_whatever_fails_about_the_breaker(acme, spare, s
 
     monkeypatch.setattr(health, "elect", lambda *_: False)
     monkeypatch.setattr(sending._Turn, "asked_for", property(lambda _: set(), lambda *_: None), raising=False)
-    monkeypatch.setattr(sending, "settle", then_away)
+    monkeypatch.setattr(settling, "settle", then_away)
     with suppress(OperationalError):
         world.work()
     assert failed
@@ -385,8 +397,9 @@ def test_people_are_shared_out_and_an_account_without_room_holds_up_nobody(acme,
 def neighbour(acme):
     """Another brand that texts through the same account."""
     brand = Brand.objects.create(
-        tenant=acme.tenant, name="Other", slug="other", zone="America/New_York", **world.ALL_DAY
-    )
+        tenant=acme.tenant, name="Other", slug="other", zone="America/New_York", **world.ALL_DAY,
+        **world.CONSENT_ELSEWHERE,
+    )  # fmt: skip
     Sender.objects.create(tenant=acme.tenant, brand=brand, account=acme.account, address="+18885550042")
     return brand
 

@@ -127,10 +127,10 @@ def test_isolates_a_poison_row_by_halving(acme, simulator, monkeypatch, settings
     run = acme.run()
     render = pipeline.rendering_stage.render
 
-    def explode(batch, windows):
+    def explode(batch, windows, now):
         if batch.dispatches.in_state(State.QUEUED).filter(number=poison).exists():
             raise RuntimeError("this row kills its stage")
-        return render(batch, windows)
+        return render(batch, windows, now)
 
     monkeypatch.setattr(pipeline.rendering_stage, "render", explode)
     for _ in range(60):
@@ -299,15 +299,15 @@ def test_blocks_waiting_rows_of_who_stopped_even_when_tidying_loses_a_deadlock(a
     people = acme.recipients(6)
     run = acme.run()
     hooks.stop(acme, people[0].number)
-    move = replies.Dispatch.objects.none().__class__.move
+    judge = replies.Dispatch.objects.none().__class__.judge
     calls = itertools.count(1)
 
     def losing(queryset, *arguments, **options):
         if next(calls) == 1:
             raise OperationalError("deadlock detected")
-        return move(queryset, *arguments, **options)
+        return judge(queryset, *arguments, **options)
 
-    monkeypatch.setattr(replies.Dispatch.objects.none().__class__, "move", losing)
+    monkeypatch.setattr(replies.Dispatch.objects.none().__class__, "judge", losing)
     with pytest.raises(OperationalError):
         replies.tidy_stops(database.now())
     assert replies.tidy_stops(database.now()) == 1

@@ -3,7 +3,7 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from campaigns import audits, launch, pipeline, receipts, sending, tasks
+from campaigns import audits, launch, pipeline, receipts, sending, settling, tasks
 from campaigns.models import Attempt, Batch, Dispatch
 from campaigns.states import State
 from providers import delivery
@@ -247,7 +247,7 @@ def test_two_flights_proven_taken_raise_the_alarm(acme, simulator):
 def test_a_receipt_for_flight_one_while_flight_two_is_in_the_air(acme, simulator, monkeypatch):
     run, dispatch = refused_once(acme, simulator)
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)
+    gated(monkeypatch, settling, "settle", gate)
     Batch.objects.update(due_at=database.now())
     chain = Job(world.work)
     gate.wait()
@@ -267,7 +267,7 @@ def test_a_receipt_before_the_accept_is_stored(acme, simulator, monkeypatch, sta
     acme.recipients(2)
     acme.run()
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)
+    gated(monkeypatch, settling, "settle", gate)
     chain = Job(world.work)
     gate.wait()
     first = Dispatch.objects.order_by("id").first()
@@ -335,8 +335,8 @@ def test_settling_twice_changes_nothing(acme, monkeypatch):
     """The settlement's commit was lost to us, so it is repeated."""
     acme.recipients(4)
     run = acme.run()
-    settle = sending.settle
-    monkeypatch.setattr(sending, "settle", lambda settlements: [settle(settlements) for _ in range(3)])
+    settle = settling.settle
+    monkeypatch.setattr(settling, "settle", lambda settlements: [settle(settlements) for _ in range(3)])
     world.work()
     assert world.states(run) == {State.ACCEPTED: 4}
     assert set(Dispatch.objects.values_list("posts", flat=True)) == {Dispatch.objects.first().posts}
@@ -346,7 +346,7 @@ def test_settling_twice_changes_nothing(acme, monkeypatch):
 def test_an_answer_of_an_old_flight_does_not_touch_the_present_one(acme, simulator, monkeypatch):
     run, dispatch = refused_once(acme, simulator)
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)
+    gated(monkeypatch, settling, "settle", gate)
     Batch.objects.update(due_at=database.now())
     chain = Job(world.work)
     gate.wait()
@@ -354,7 +354,7 @@ def test_an_answer_of_an_old_flight_does_not_touch_the_present_one(acme, simulat
         dispatch.pk, 1, acme.account.pk, Result(Outcome.REJECTED_PERMANENT, code="late"), database.now()
     )
     with transaction.atomic():
-        Attempt.objects.settle([sending.verdict(stale, posts=0, has_next=False)], database.now())
+        Attempt.objects.settle([settling.verdict(stale, posts=0, has_next=False)], database.now())
     assert world.states(run) == {State.SENDING: 1}
     gate.open()
     chain.result()

@@ -1,12 +1,12 @@
 """P8: a slow or failing provider, a poison row, a huge or paused tenant delay nobody else."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from cryptography.fernet import Fernet
-from django.db import transaction
 
-from campaigns import launch, receipts, reconciling, recovery, scheduling, sending, tasks, webhooks
+from campaigns import launch, pipeline, receipts, reconciling, sending, settling, tasks, webhooks
 from campaigns.models import Attempt, Batch, Dispatch, RawEvent
 from campaigns.states import OPEN, State
 from providers import delivery
@@ -198,7 +198,6 @@ def test_a_row_that_cannot_be_rendered_is_alone_with_it(acme, simulator):
 def test_a_failing_stage_comes_back_after_a_growing_pause(acme, monkeypatch):
     acme.recipients(2)
     acme.run()
-    from campaigns import pipeline
 
     def explode(*_):
         raise RuntimeError("no")
@@ -218,28 +217,66 @@ def test_a_failing_stage_comes_back_after_a_growing_pause(acme, monkeypatch):
     sound.check()
 
 
-def test_a_worker_that_dies_on_a_row_again_and_again_does_not_take_it_along(acme, simulator):
+class Killed(BaseException):
+    """The process is gone: nobody handles this, and what is not committed is rolled back."""
+
+
+@pytest.mark.parametrize(
+    ("stage", "called"),
+    [
+        ("check_compliance", (pipeline.rendering_stage, "render")),
+        ("shorten_links", (pipeline.links, "shorten")),
+        ("send", (sending._Turn, "_line_up")),
+    ],
+)
+def test_a_worker_that_dies_on_a_row_again_and_again_does_not_take_it_along(
+    acme, simulator, monkeypatch, settings, stage, called
+):
     """No exception, no answer: the process is gone each time (R13). The row alone ends, as dead."""
     people = acme.recipients(5)
     poison = people[2].number
     run = acme.run()
+    settings.CLAIM_BATCHES = 1
+    place, name = called
+    work = getattr(place, name)
+
+    def kill(*arguments, **options):
+        present = Batch.objects.get(phase="leased")
+        if present.dispatches.in_state(*OPEN).filter(number=poison).exists():
+            raise Killed
+        return work(*arguments, **options)
+
+    monkeypatch.setattr(place, name, kill)
     for _ in range(60):
-        Batch.objects.filter(phase="leased").update(lease_until=database.now() - timedelta(seconds=1))
-        recovery.end_leases(database.now())
-        Batch.objects.filter(phase="waiting").update(due_at=database.now())
-        with transaction.atomic():
-            leased = scheduling.claim_due_batches("bulk", database.now())
-        for batch in leased:
-            if Dispatch.objects.filter(batch_id=batch.batch_id, number=poison).in_state(*OPEN).exists():
-                continue  # the worker dies at once
-            for stage in world.PIPELINE:
-                stage.run(batch.batch_id, batch.lease)
+        world.end_leases()
+        for batch in world.hand_out():
+            with suppress(Killed):
+                for each in world.PIPELINE:
+                    each.run(batch.batch_id, batch.lease)
         sound.check()
         if not Dispatch.objects.in_state(*OPEN).exists():
             break
     assert world.states(run) == {State.ACCEPTED: 4, State.DEAD: 1}
-    assert Dispatch.objects.get(state="dead").number == poison
+    dead = Dispatch.objects.get(state="dead")
+    assert (dead.number, dead.detail) == (poison, f"{stage}: the worker died")
     assert simulator.ledger()["posts"] == 4
+
+
+@pytest.mark.parametrize("done", range(len(world.PIPELINE)))
+def test_messages_that_no_worker_comes_for_are_not_held_to_kill_workers(acme, simulator, done):
+    """The workers of a queue are away for hours: its batches are handed out again and again, and nobody works on them."""
+    acme.recipients(5)
+    run = acme.run()
+    for _ in range(16):
+        for batch in world.hand_out():
+            for stage in world.PIPELINE[:done]:
+                stage.run(batch.batch_id, batch.lease)
+        world.end_leases()
+        sound.check()
+    assert Batch.objects.count() == 1
+    world.work()
+    assert world.states(run) == {State.ACCEPTED: 5}
+    assert simulator.ledger()["posts"] == 5
 
 
 def test_an_event_that_cannot_be_read_does_not_hold_up_the_others(acme):
@@ -275,11 +312,11 @@ def test_a_report_whose_message_is_stored_later_is_applied_then(acme, monkeypatc
     from tests.promises.together import Gate, Job, gated
 
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)
+    gated(monkeypatch, settling, "settle", gate)
     ids = []
-    verdict = sending.verdict
+    verdict = settling.verdict
     monkeypatch.setattr(
-        sending, "verdict", lambda answer, **kw: ids.append(answer.result.provider_id) or verdict(answer, **kw)
+        settling, "verdict", lambda answer, **kw: ids.append(answer.result.provider_id) or verdict(answer, **kw)
     )
     chain = Job(world.work)
     gate.wait()

@@ -1,7 +1,6 @@
 """P1 and P4: one request leaves per envelope, whatever the vendor does, and only an answer in its dialect proves anything."""
 
 import time
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,17 +9,16 @@ import time_machine
 from campaigns.models import Batch
 from campaigns.states import State
 from providers import delivery
-from providers.adapters.base import HttpCall, Message, Outcome
+from providers.adapters.base import HttpCall, Outcome
 from providers.adapters.simulator import SimulatorAdapter, SimulatorCredentials
-from providers.delivery import Envelope, Poster
 from smsplatform.common import database
-from tests import world
-from tests.promises import sound, vendor
+from tests import vendor, world
+from tests.envelopes import CLAIMED_AT, envelope, posted, posting
+from tests.promises import sound
 from tests.promises.conftest import TOKEN
-from tests.promises.vendor import Vendor
+from tests.vendor import Vendor
 
 pytestmark = pytest.mark.django_db(transaction=True)
-CLAIMED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class GetAdapter(SimulatorAdapter):
@@ -33,22 +31,8 @@ class GetAdapter(SimulatorAdapter):
 
 @pytest.fixture
 def poster():
-    made = Poster()
-    yield made
-    made.close()
-
-
-def envelope(adapter, *, timeout=1.0, post_by=60.0, flight=1):
-    now = delivery.clock()
-    message = Message(f"{uuid.uuid4().hex}{flight:08x}", "+12125550100", "+18885550100", "Hi", 1, "")
-    by = (now, now + post_by, time.time() + post_by)
-    return Envelope(uuid.uuid4(), flight, 1, adapter, message, CLAIMED_AT, now, *by, timeout)
-
-
-def posted(poster, *envelopes, again=lambda segments: [0.0] * len(segments)):
-    answers = delivery.Answers()
-    poster.post(envelopes, answers, again)
-    return [answer.result for answer in answers.take(len(envelopes), wait=20)]
+    with posting() as made:
+        yield made
 
 
 @pytest.mark.parametrize("kind", [SimulatorAdapter, GetAdapter], ids=["post", "get"])
@@ -76,7 +60,7 @@ def test_a_connection_that_the_vendor_closed_while_idle_costs_no_second_request(
     with Vendor([vendor.OK]) as server:
         adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
         posted(poster, envelope(adapter))
-        server._open[-1].shutdown(2)
+        server.hang_up()
         [result] = posted(poster, envelope(adapter))
         assert result.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN)
         assert len(server.requests) <= 2
@@ -102,6 +86,21 @@ def test_gives_back_what_it_may_no_longer_post(poster):
         by_wall = envelope(adapter)._replace(wall_by=time.time() - 10)
         assert {result.outcome for result in posted(poster, late, by_wall)} == {Outcome.NOT_POSTED}
         assert server.requests == []
+
+
+def test_gives_back_what_was_claimed_before_its_account_broke(poster, monkeypatch):
+    monkeypatch.setattr(delivery, "_withdrawn", {})
+    with Vendor([vendor.OK] * 3) as server:
+        adapter = SimulatorAdapter(SimulatorCredentials("token", "secret"), server.url)
+        before, of_another = envelope(adapter), envelope(adapter)._replace(account_id=2)
+        delivery.withdraw(1)
+        canary = envelope(adapter)._replace(claimed=delivery.clock() + 0.001)
+        delivery.withdraw(1)  # by an answer that came late
+        taken = posted(poster, before, of_another, canary)
+        assert sorted((result.outcome, result.code) for result in taken) == sorted(
+            [(Outcome.NOT_POSTED, "account_broken"), (Outcome.ACCEPTED, ""), (Outcome.ACCEPTED, "")]
+        )
+        assert len(server.requests) == 2
 
 
 def test_who_missed_the_instant_is_posted_at_another(poster):

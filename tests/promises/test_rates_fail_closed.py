@@ -109,7 +109,7 @@ def test_counts_exactly_what_it_writes_when_a_stage_is_repeated_after_its_commit
     lease = world.start(batch)
     for stage in world.PIPELINE[:3]:
         stage.run(batch.pk, lease)
-    asking = list(Dispatch.objects.of_run(run.pk).values_list("id", "number"))
+    asking = [caps.Asking(*row) for row in Dispatch.objects.of_run(run.pk).values_list("id", "number")]
     with transaction.atomic():
         caps.reserve(brand=acme.brand, category=Category.TRANSACTIONAL, asking=asking, now=database.now())
     assert CapWindow.objects.get().used == 5

@@ -8,8 +8,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from campaigns import audits, launch, notifications, receipts, recovery, replies, sending, tasks
-from campaigns.models import Attempt, Batch, Dispatch, Run
+from campaigns import audience, audits, launch, notifications, receipts, recovery, replies, sending, tasks
+from campaigns.models import Attempt, Batch, Dispatch, RecipientList, Run
 from campaigns.states import State
 from compliance import suppression
 from compliance.policy import Category
@@ -141,7 +141,7 @@ def test_materialising_is_a_fixed_number_of_statements_per_chunk(acme):
     counts = []
     for count in (FEW, MANY):
         acme.recipients(count - world.ListMember.objects.count())
-        run = launch.launch(campaign=acme.campaign(), occurrence="1", now=database.now(), actor="test")
+        run = launch.launch(campaign=acme.campaign(), occurrence="1", now=database.now(), actor="test", is_meant=True)
         counts.append(len(statements(lambda: launch.materialise(run.pk))))  # noqa: B023
     assert counts[0] == counts[1]
     assert Dispatch.objects.count() == FEW + MANY
@@ -338,3 +338,43 @@ def test_locks_end_one_by_one_although_their_table_was_empty_a_moment_ago(acme):
         transaction.set_rollback(True)
     assert "campaigns_sendlock" in found
     assert all(int(compared) < people for compared in re.findall(r'"Rows Removed by Join Filter": (\d+)', found))
+
+
+@pytest.mark.parametrize("minus", [False, True])
+def test_people_are_found_one_by_one_although_their_list_was_not_there_a_moment_ago(acme, minus):
+    """To the statistics a client that has just imported its people has nobody: to compare all with all would look cheap."""
+    people = 2000
+    client = world.make("newcomer")
+    other = RecipientList.objects.create(tenant=client.tenant, name="other")
+
+    def enter(place, lists):
+        execute(
+            "INSERT INTO campaigns_recipient (tenant_id, number, zones, zone_source, country, fields, created_at, updated_at)"
+            " SELECT %s, '+1212555' || n, '', '', 'US', '{}', now(), now() FROM generate_series(1, %s) n",
+            [place.tenant.pk, people],
+        )
+        for members, every in lists:
+            execute(
+                "INSERT INTO campaigns_listmember (tenant_id, list_id, recipient_id)"
+                " SELECT tenant_id, %s, id FROM campaigns_recipient WHERE tenant_id = %s AND mod(id, %s) = 0",
+                [members.pk, place.tenant.pk, every],
+            )
+
+    enter(acme, [(acme.people, 1)])
+    execute("ANALYZE campaigns_recipient, campaigns_listmember")
+    enter(client, [(client.people, 1), (other, 2)])
+    plan = {"lists": [client.people.pk], "minus_lists": [other.pk] * minus, "schedule": "now", "time_field": ""}
+    run = Run(tenant=client.tenant, plan=plan)
+    found = []
+    asked = statements(lambda: found.extend([audience.people(run, after=0, limit=people), audience.count(run)]))
+    assert [len(found[0]), found[1]] == [people // (2 if minus else 1)] * 2
+    for sql in asked:
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + sql.replace("%", "%%"), [])
+            assert touched(cursor.fetchone()[0][0]["Plan"]) < 20 * people, sql
+
+
+def touched(plan):
+    """How many rows all nodes of a plan have made or thrown away."""
+    seen = sum(plan.get(name, 0) for name in ("Actual Rows", "Rows Removed by Join Filter", "Rows Removed by Filter"))
+    return seen * plan.get("Actual Loops", 1) + sum(map(touched, plan.get("Plans", [])))

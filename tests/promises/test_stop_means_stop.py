@@ -2,7 +2,7 @@
 
 import pytest
 
-from campaigns import fence, launch, reports, sending
+from campaigns import fence, launch, reports, sending, settling
 from campaigns.models import Batch, Dispatch, Run
 from campaigns.states import State
 from providers import delivery
@@ -58,7 +58,7 @@ def in_mid_send(acme, monkeypatch):
     acme.recipients(30)
     run = acme.run()
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)
+    gated(monkeypatch, settling, "settle", gate)
     chain = Job(world.work)
     gate.wait()
     assert world.states(run)[State.SENDING] == SLICE
@@ -174,7 +174,7 @@ def test_a_retryable_answer_after_the_cancel_ends_as_cancelled(acme, simulator, 
     simulator.script(TOKEN, receipts=None, faults=[{"fault": "rate_limited"}])
     run = acme.run()
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)
+    gated(monkeypatch, settling, "settle", gate)
     chain = Job(world.work)
     gate.wait()
     launch.cancel(run, now=database.now(), actor="test")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from campaigns import notifications, pipeline, receipts, replies, sending
+from campaigns import notifications, pipeline, receipts, replies, sending, settling
 from campaigns.models import Attempt, Dispatch, RawEvent, Reply
 from campaigns.states import State
 from compliance import suppression
@@ -60,7 +60,7 @@ def test_wins_between_the_check_and_the_claim_of_the_next_slice(acme, simulator,
     people = sorted(acme.recipients(8), key=lambda person: person.pk)
     run = acme.run()
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)  # the first slice is out
+    gated(monkeypatch, settling, "settle", gate)  # the first slice is out
     chain = Job(world.work)
     gate.wait()
     hooks.stop(acme, people[-1].number)
@@ -170,7 +170,7 @@ def test_wins_over_the_next_account(acme, simulator, monkeypatch):
     simulator.script(TOKEN, receipts=None, faults=[{"fault": "rate_limited"}])
     run = acme.run()
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)
+    gated(monkeypatch, settling, "settle", gate)
     chain = Job(world.work)
     gate.wait()
     hooks.stop(acme, person.number)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, OperationalError
 
-from campaigns import receipts, recovery, sending
+from campaigns import receipts, recovery, sending, settling
 from campaigns.leases import LeaseLost
 from campaigns.models import Attempt, Batch, Dispatch, Trouble
 from campaigns.states import State
@@ -140,7 +140,7 @@ def test_makes_no_unknown_of_answers_that_came_while_the_database_stalled(acme, 
     acme.account.save()
     batch = world.only_batch(run)
     gate = Gate()
-    gated(monkeypatch, sending, "settle", gate)
+    gated(monkeypatch, settling, "settle", gate)
     turn = Job(lambda: _chain(batch))
     gate.wait()
     with elsewhere(f"LOCK TABLE {table} IN EXCLUSIVE MODE"):
@@ -301,14 +301,14 @@ def test_raises_nothing_when_the_database_is_away_for_a_while(acme, monkeypatch)
         return begin()
 
     in_settle = []
-    persist = sending._persist
+    persist = settling.persist
 
     def persisting(write):
         in_settle.append(1)
         persist(write)
         in_settle.clear()
 
-    monkeypatch.setattr(sending, "_persist", persisting)
+    monkeypatch.setattr(settling, "persist", persisting)
     monkeypatch.setattr(database, "commit_cheaply", sometimes)
     world.work()
     assert world.states(run) == {State.ACCEPTED: 3}

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from campaigns import sending
+from campaigns import settling
 from campaigns.verbs import Settlement
 from providers.adapters.base import Outcome, Result
 from providers.delivery import Answer
@@ -117,5 +117,5 @@ class Carrier:
 def settlement(flight, *, has_next):
     """What the poster stores for the answer: decided once, however often it is stored."""
     if flight.settlement is None:
-        flight.settlement = sending.verdict(flight.answer, posts=flight.posts, has_next=has_next)
+        flight.settlement = settling.verdict(flight.answer, posts=flight.posts, has_next=has_next)
     return flight.settlement

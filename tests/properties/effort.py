@@ -5,6 +5,13 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 
 _EFFORT = float(os.environ.get("PROPERTY_EFFORT", "1"))
+_USUAL = 100  # examples of a property that says nothing
+
+
+def set_usual():
+    """Let the properties that name no number of examples follow the effort as well."""
+    settings.register_profile("effort", max_examples=max(int(_USUAL * _EFFORT), 1))
+    settings.load_profile("effort")
 
 
 def trying(examples, *, steps=50):

@@ -2,13 +2,14 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from campaigns import audits, reports
 from campaigns.models import Run
 from campaigns.states import HOLDS, OPEN, PROOF_RANK, TRANSITIONS, Hold, State
+from campaigns.verbs import LOCK_LIFE
 from compliance import place, policy
 from compliance.policy import Category
 from smsplatform.common.database import execute, rows
@@ -56,6 +57,7 @@ class Row:
     recipient_id: int | None
     flight: int
     good_until: datetime | None
+    changed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,16 @@ class Permit:
     windows: list[int]
     at: datetime | None
     over_cap: bool
+    charges: list[int] | None
+    claim_windows: list[int] | None
+    claim_charges: list[int] | None
+
+    @property
+    def taken(self):
+        """What it took from each window."""
+        found = Counter(dict(zip(self.windows, self.charges or [1] * len(self.windows), strict=True)))
+        found.update(dict(zip(self.claim_windows or [], self.claim_charges or [], strict=True)))
+        return found
 
 
 def dispatches():
@@ -74,7 +86,7 @@ def dispatches():
     found = rows(
         """
         SELECT d.id, d.state, d.reason, d.run_id, d.brand_id, d.number, r.category, d.expires_at, d.not_before, d.batch_id,
-          d.due_at, d.recipient_id, d.flight, d.good_until
+          d.due_at, d.recipient_id, d.flight, d.good_until, d.changed_at
         FROM campaigns_dispatch d JOIN campaigns_run r ON r.id = d.run_id ORDER BY d.id
         """
     )
@@ -86,7 +98,8 @@ def permits():
     return [
         Permit(*row)
         for row in rows(
-            "SELECT dispatch_id, brand_id, number, is_person_capped, windows, at, over_cap FROM compliance_permit"
+            "SELECT dispatch_id, brand_id, number, is_person_capped, windows, at, over_cap, charges, claim_windows,"
+            " claim_charges FROM compliance_permit"
         )
     ]
 
@@ -134,10 +147,12 @@ def check_holdings(found, now):
         assert Hold.LOCK in HOLDS[row.state], f"a lock of {row}"
         assert Category(row.category).has_person_cap, f"a lock of an uncapped {row}"
         assert (row.brand_id, row.number) == (brand_id, number)
-        assert until <= now + timedelta(seconds=60)
+        assert until <= now + LOCK_LIFE
     persons = {(brand_id, number) for _, brand_id, number, _ in locks}
     for row in found.values():
-        if row.state is State.LOCKED and Category(row.category).has_person_cap:
+        # Later another may have overtaken it, and be through; then its next stage begins anew.
+        is_young = row.changed_at + LOCK_LIFE > now
+        if row.state is State.LOCKED and is_young and Category(row.category).has_person_cap:
             assert (row.brand_id, row.number) in persons, f"locked by nobody: {row}"
 
 
@@ -153,13 +168,26 @@ def check_totals(found):
 def check_caps(town, now):
     """(e) Counters are numbers of permits; no person and no day has more than its cap allows."""
     all_permits = permits()
-    used = Counter(window for permit in all_permits for window in permit.windows)
-    windows = rows("SELECT id, used FROM compliance_capwindow")
-    assert {window: number for window, number in windows if number} == used
+    used = sum((permit.taken for permit in all_permits), Counter())
+    windows = rows("SELECT id, used, amount FROM compliance_capwindow")
+    assert {window: number for window, number, _ in windows if number} == used
+    within = sum((permit.taken for permit in all_permits if not permit.over_cap), Counter())
+    assert not [row for row in windows if row[2] is not None and within[row[0]] > row[2]], "above a limit"
+    out_there = {row.id: row.state for row in dispatches().values()}
+    for permit in all_permits:
+        early = {State.ALLOWED, State.READY}
+        assert permit.claim_windows is None or out_there[permit.id] not in early, f"still at an account: {permit}"
     for brand in town.brands:
         ours = [permit for permit in all_permits if permit.brand_id == brand.pk and not permit.over_cap]
         if brand.daily_cap is not None:
-            regular = Counter(window for permit in ours for window in permit.windows)
+            days = {
+                id_
+                for (id_,) in rows(
+                    "SELECT id FROM compliance_capwindow WHERE subject = %s AND unit = 'messages'",
+                    [f"brand:{brand.pk}"],
+                )
+            }
+            regular = Counter(window for permit in ours for window in permit.windows if window in days)
             assert all(number <= brand.daily_cap for number in regular.values()), (
                 f"{regular} over {brand.daily_cap} a day"
             )
@@ -196,14 +224,20 @@ def _check_window(times, cap, span, number):
 
 
 def check_hours(town, row, now):
-    """Nothing is claimed outside the hours of any zone its person may be in; of a stranger only the number is known."""
+    """Nothing is claimed outside the hours of any zone its person may be in; of a stranger only the number is known.
+
+    All of them are New Yorkers, and one law holds for marketing and for informational messages there: 08-21.
+    """
     if not Category(row.category).has_quiet_hours:
         return
     brand = next(brand for brand in town.brands if brand.pk == row.brand_id)
-    zones = place.locate(number=row.number).zones if row.recipient_id is None else town.zones_of(row.number)
+    key = place.locate(number=row.number).key if row.recipient_id is None else town.zones_of(row.number)
+    zones, _, states = key.partition(";")
+    assert states == "NY"
     for zone in zones.split("|"):
         local = now.astimezone(ZoneInfo(zone)).time()
         assert brand.opens_at <= local < brand.closes_at, f"claimed at {local} in {zone}"
+        assert time(8) <= local < time(21), f"claimed at {local} in {zone}"
 
 
 def check_rest(found, now):

@@ -12,7 +12,7 @@ from django.db import transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
-from campaigns import dead_letters, launch, notifications, receipts, recovery, replies, scheduling, sending
+from campaigns import dead_letters, launch, notifications, receipts, recovery, replies, scheduling, settling
 from campaigns.leases import LeaseLost
 from campaigns.models import Batch, Lane, Run
 from campaigns.pipeline import PIPELINE
@@ -67,13 +67,15 @@ class Dispatches(RuleBasedStateMachine):
         person_cap=st.sampled_from([3, 1, 2]),
         daily_cap=st.sampled_from([None, 4]),
         hours=st.sampled_from(town.HOURS),
+        limit=st.sampled_from(town.LIMITS),
         which=st.integers(0, 3),
         meanwhile=st.sampled_from(Meanwhile),
         reactions=_REACTIONS,
         then=st.sampled_from(Then),
     )
-    def begins(self, person_cap, daily_cap, hours, which, meanwhile, reactions, then):
+    def begins(self, person_cap, daily_cap, hours, limit, which, meanwhile, reactions, then):
         self.place.set_limits(person_cap=person_cap, daily_cap=daily_cap, hours=hours)
+        self.place.limit(limit)
         self.launches(which)
         return self.claims_and_posts(0, 0, meanwhile, reactions, then)
 
@@ -83,12 +85,23 @@ class Dispatches(RuleBasedStateMachine):
         self.clock.goes_on(milliseconds=1)  # runs are told apart by their time
         campaign = self.place.campaigns[which]
         occurrence = str(len(self.runs))
-        run = launch.launch(campaign=campaign, occurrence=occurrence, now=self.clock.now, actor="test")
-        assert launch.launch(campaign=campaign, occurrence=occurrence, now=self.clock.now, actor="test") == run
+        given = {
+            "campaign": campaign,
+            "occurrence": occurrence,
+            "now": self.clock.now,
+            "actor": "test",
+            "is_meant": True,
+        }
+        run = launch.launch(**given)
+        assert launch.launch(**given) == run
         launch.materialise(run.pk)
         self.runs.append(run.pk)
 
-    @rule(person=st.integers(0, 4), brand=st.integers(0, 1), category=st.sampled_from(Category))
+    @rule(
+        person=st.integers(0, 4),
+        brand=st.integers(0, 1),
+        category=st.sampled_from([each for each in Category if not each.is_answer]),
+    )
     def single_message(self, person, brand, category):
         self.clock.goes_on(milliseconds=1)
         notifications.send(
@@ -276,7 +289,7 @@ class Dispatches(RuleBasedStateMachine):
     @staticmethod
     def settles(flights, *, has_next):
         answered = {id(flight): flight for flight in flights if flight.answer is not None}
-        sending.settle([settlement(flight, has_next=has_next) for flight in answered.values()])
+        settling.settle([settlement(flight, has_next=has_next) for flight in answered.values()])
 
     # -- what others do ---------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns import launch, receipts, sending
+from campaigns import launch, receipts, settling
 from campaigns.models import Lane
 from campaigns.pipeline import PIPELINE
 from campaigns.states import PROOF_RANK, PROVEN, State
@@ -61,7 +61,7 @@ def test_every_order_of_reports_and_answers_ends_in_the_strongest_proof(place):
         for number in range(len(calls) + 1):
             for flight, place_in_line in zip(flights, answer_after, strict=True):
                 if place_in_line == number and flight.answer is not None:
-                    sending.settle([settlement(flight, has_next=False)])
+                    settling.settle([settlement(flight, has_next=False)])
             if number < len(calls):
                 events.call(account, [events.report(flights[n], status) for n, status in calls[number]])
                 receipts.apply_events()

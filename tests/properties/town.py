@@ -8,6 +8,7 @@ from datetime import time
 
 from campaigns.models import ListMember, RecipientList
 from campaigns.models.campaign import Campaign
+from compliance.models import Limit
 from compliance.policy import Category
 from providers.models import ProviderAccount, Sender
 from smsplatform.common.database import execute
@@ -29,6 +30,7 @@ _LEFT_BEHIND = [
     "campaigns_run",
     "compliance_permit",
     "compliance_capwindow",
+    "compliance_limit",
     "compliance_suppression",
     "tracking_click",
     "tracking_link",
@@ -47,7 +49,8 @@ class Town:
 
     def clean(self):
         """Forget every run, and whatever came of it."""
-        execute(";".join(f"DELETE FROM {table}" for table in _LEFT_BEHIND))
+        emptied = ";".join(f"DELETE FROM {table}" for table in _LEFT_BEHIND)
+        execute(f"SET session_replication_role = replica; {emptied}; SET session_replication_role = origin")
         execute("UPDATE providers_provideraccount SET paused_at = NULL")
         execute("UPDATE tenancy_brand SET paused_at = NULL")
         execute("UPDATE tenancy_tenant SET paused_at = NULL")
@@ -59,6 +62,16 @@ class Town:
             brand.opens_at, brand.closes_at = hours
             brand.save()
 
+    def limit(self, which):
+        """One of LIMITS."""
+        if which is not None:
+            subject, amount, fields = which
+            holder = {"tenant": self.tenant, "brand": self.brands[0], "account": self.accounts[0]}[subject]
+            Limit.objects.create(
+                tenant=self.tenant, subject=subject, subject_id=holder.pk, amount=amount, set_by="test",
+                **{"zone": "America/Los_Angeles", **fields},
+            )  # fmt: skip
+
     def zones_of(self, number):
         return next(zones for known, zones in self.people if known == number)
 
@@ -66,7 +79,12 @@ class Town:
 def build():
     """A town in which nothing has happened."""
     acme = world.make()
-    brands = [acme.brand, Brand.objects.create(tenant=acme.tenant, name="Second", slug="second", **world.ALL_DAY)]
+    brands = [
+        acme.brand,
+        Brand.objects.create(
+            tenant=acme.tenant, name="Second", slug="second", **world.ALL_DAY, **world.CONSENT_ELSEWHERE
+        ),
+    ]
     other = ProviderAccount(
         tenant=acme.tenant, name="spare", provider=acme.account.provider, base_url="http://127.0.0.1:9"
     )
@@ -111,4 +129,11 @@ def build():
     )
 
 
+LIMITS = [
+    None,
+    ("tenant", 5, {"unit": "segments"}),
+    ("account", 2, {}),
+    ("account", 4, {"unit": "segments", "zone": "America/New_York"}),
+    ("brand", 1, {"unit": "segments", "carrier": "t-mobile"}),
+]
 HOURS = [(time(0), time(23, 59, 59)), (time(8), time(21)), (time(9), time(10, 30))]

@@ -46,7 +46,7 @@ SECRETS = {"own": "hush", "sinch": "hush", "http_template": "hush"}
 # Whose reports tell of opt-outs, not their answers.
 LATE = frozenset({"plivo", "sinch"})
 # Of these nobody knows the words for an opt-out.
-VAGUE = frozenset({"simpletexting", "slooce"})
+VAGUE = frozenset({"simpletexting"})
 # Ends that a vendor has no word for, and the word it has.
 OTHER_WORDS = {("vonage_sms", "undelivered"): "failed", ("vonage_messages", "failed"): "rejected"}
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth import get_user_model
 from django.urls import reverse
+from django.utils.html import escape
 
-from providers import health
+from providers import health, registering
 from providers.adapters import ADAPTERS
 from providers.adapters.base_template_options import TemplateOptions
 from providers.health import Counts
@@ -14,7 +15,7 @@ from providers.models import AccountHealth, Pin, ProviderAccount, Registration, 
 from smsplatform.common import database
 from smsplatform.tenancy.models import AuditEvent, Brand, Membership, Role
 from tests import world
-from tests.promises.vendor import Vendor
+from tests.vendor import Vendor
 
 pytestmark = pytest.mark.django_db
 HTTP = {"provider": "http_template", "credential_webhook_token": "hush", "credential_api_key": "key"}
@@ -331,6 +332,34 @@ class TestRoutes:
             add(manager, "simulator", credential_token="t", credential_webhook_secret="s", **given).status_code == 302
         )
         assert Sender.objects.get(address="+18885559999").account.name == "second"
+
+    def test_a_long_code_without_a_registration_is_warned_of(self, manager, acme):
+        real = world.make("real", provider="twilio", credentials={"account_sid": "AC1", "auth_token": "t"})
+        user = get_user_model().objects.get()
+        Membership.objects.create(user=user, tenant=real.tenant, role=Role.MANAGER)
+        data = self.sender(real, tenant=real.tenant.pk, address="+12125550123")
+        words = registering.warning(Sender(address="+12125550123", account=real.account))
+        assert words.startswith(f"+12125550123: {registering.WORDS}; ")
+        saved = manager.post(address("sender_add"), data, follow=True)
+        assert ("warning", words) in told(saved)
+        page = address("sender_change", Sender.objects.get(address="+12125550123").pk)
+        assert escape(words) in manager.get(page).text
+        registration = Registration.objects.create(tenant=real.tenant, brand=real.brand, name="C123")
+        saved = manager.post(page, {**data, "registration": registration.pk}, follow=True)
+        assert [level for level, _ in told(saved)] == ["success"]
+        assert registering.WORDS not in manager.get(page).text
+
+    def test_a_new_account_warns_of_its_long_codes(self, manager, acme):
+        given = {
+            "senders-TOTAL_FORMS": "1", "senders-0-brand": acme.brand.pk, "senders-0-address": "+12125550123",
+            "senders-0-position": "0", "senders-0-weight": "1", "senders-0-is_active": "on",
+            "credential_account_sid": "AC1", "credential_auth_token": "t",
+        }  # fmt: skip
+        data = {"name": "real", "base_url": "", **NO_SENDERS, **given}
+        saved = manager.post(f"{address('provideraccount_add')}?provider=twilio", data, follow=True)
+        assert [text for level, text in told(saved) if level == "warning"] == [
+            registering.warning(Sender.objects.get(address="+12125550123"))
+        ]
 
     def test_a_registration_is_added_and_approved(self, manager, acme):
         data = {"brand": acme.brand.pk, "name": "C123", "status": "pending", "segments_per_second": "4"}

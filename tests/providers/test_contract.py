@@ -1,5 +1,10 @@
-"""What holds for every adapter in the folder, unasked: reading and verifying never go wrong."""
+"""What holds for every adapter in the folder, unasked.
 
+Reading and verifying never go wrong. And whatever befalls the connection, one request leaves for a message, or one
+mail: what its loss means is the platform's rule, the same for all, and no adapter is asked.
+"""
+
+import asyncio
 import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -28,6 +33,11 @@ from providers.adapters.base import (
     Unreadable,
     WebhookRequest,
 )
+from tests import vendor
+from tests.envelopes import answered, envelope, posting
+from tests.providers import relay
+from tests.providers.simulated import runs
+from tests.vendor import Vendor
 
 MESSAGE = Message(
     reference="0198c0de" * 4 + "00000001",
@@ -319,3 +329,138 @@ def test_parsing_garbage_refuses_it_or_finds_events(slug, request):
 def test_answering_garbage_never_raises(slug, request):
     adapter, _ = ADAPTERS[slug]
     assert 200 <= adapter.answer(request).status < 300
+
+
+# -- one message, one request ---------------------------------------------------------------------
+
+
+# What befalls a request that was read, and how we tell it; nothing of this proves that the message was not taken.
+LOSSES = {
+    "reset": (vendor.RESET, "connection_lost"),
+    "no answer": (vendor.DROP, "connection_lost"),
+    "time-out": (vendor.SILENCE, "timeout"),
+    "half a head": (vendor.HALF_HEAD, "connection_lost"),
+    "half an answer": (vendor.HALF, "connection_lost"),
+    "garbage": (vendor.GARBAGE, "connection_lost"),
+}
+# The client repeats by itself what HTTP calls idempotent, so each adapter is tried with both kinds of request.
+either_method = pytest.mark.parametrize("method", ["POST", "GET"])
+
+
+SOON = 0.3  # seconds in which a silent vendor is given up
+
+
+@pytest.fixture
+def poster():
+    with posting() as made:
+        yield made
+
+
+def at(slug, url, method="POST"):
+    """Return the adapter at this address, with this method; a mail goes there without encryption."""
+    adapter, _ = ADAPTERS[slug]
+    kind = type(adapter)
+    changes = {"plain": True} if slug in MAILS else {"method": method}
+    moved = type(kind.__name__, (kind,), {"call": lambda self, message: replace(kind.call(self, message), **changes)})
+    return moved(adapter.credentials, url)
+
+
+def sent(poster, adapter, messages=1, *, timeout=10.0):
+    """Post as many messages at once; return the outcomes and codes, and which ran out of time."""
+    answers = answered(poster, *(envelope(adapter, MESSAGE, timeout=timeout) for _ in range(messages)))
+    assert len(answers) == messages
+    return [(answer.result.outcome, answer.result.code, answer.timed_out) for answer in answers]
+
+
+@over_http
+def test_sends_by_a_method_that_is_tried_here(slug):
+    adapter, _ = ADAPTERS[slug]
+    assert adapter.call(MESSAGE).method in {"POST", "GET"}
+
+
+@every_adapter
+def test_who_is_not_reached_was_given_nothing(poster, slug):
+    with vendor.nobody() as nowhere:
+        adapter = at(slug, f"{'smtp' if slug in MAILS else 'http'}://{nowhere}")
+        assert sent(poster, adapter) == [(Outcome.REJECTED_RETRYABLE, "no_connection", False)]
+
+
+@over_http
+@either_method
+@pytest.mark.parametrize("loss", LOSSES)
+def test_one_request_leaves_whatever_befalls_it(poster, slug, method, loss):
+    """Two at once: one by a connection that was there, one by a new one."""
+    befalls, code = LOSSES[loss]
+    with Vendor([vendor.NOTHING, befalls, befalls, vendor.NOTHING]) as server:
+        adapter = at(slug, server.url, method)
+        sent(poster, adapter)
+        is_late = befalls is vendor.SILENCE
+        lost = sent(poster, adapter, 2, timeout=SOON if is_late else 10.0)
+        assert lost == [(Outcome.UNKNOWN, code, is_late)] * 2
+        assert server.connections == 2
+        # A second try would come at once; the next message shows that none is on its way.
+        sent(poster, adapter)
+        assert [request.split()[0].decode() for request in server.requests] == [method] * 4
+
+
+@over_http
+@either_method
+@pytest.mark.parametrize("status", [302, 307])
+def test_follows_nobody_elsewhere(poster, slug, method, status):
+    with Vendor([]) as server:
+        server.answers = [vendor.moved(status, f"{server.url}/elsewhere"), vendor.NOTHING]
+        adapter = at(slug, server.url, method)
+        [(outcome, _, _)] = sent(poster, adapter)
+        assert outcome is Outcome.UNKNOWN
+        sent(poster, adapter)
+        assert len(server.requests) == 2
+        assert not [request for request in server.requests if b"/elsewhere" in request]
+
+
+@over_http
+@either_method
+def test_a_connection_that_was_closed_while_idle_costs_no_second_request(poster, slug, method):
+    """Whether the close was seen in time or not: nothing was proven, and nothing is said again."""
+    with Vendor([vendor.NOTHING]) as server:
+        adapter = at(slug, server.url, method)
+        sent(poster, adapter)
+        server.hang_up()
+        [(outcome, _, _)] = sent(poster, adapter)
+        assert outcome is Outcome.UNKNOWN
+        left = len(server.requests)
+        assert left in {1, 2}
+        sent(poster, adapter)
+        assert len(server.requests) == left + 1
+
+
+@over_smtp
+@pytest.mark.parametrize("step", ["GREETING", "RCPT", "DATA", "DOT"])
+@pytest.mark.parametrize(
+    ("befalls", "code"),
+    [
+        (relay.RESET, "connection_lost"),
+        (relay.DROP, "connection_lost"),
+        (relay.SILENCE, "timeout"),
+        (relay.HALF, "connection_lost"),
+        (b"<html>", "connection_lost"),
+    ],
+    ids=["reset", "no answer", "time-out", "half an answer", "garbage"],
+)
+@runs
+async def test_one_mail_leaves_whatever_befalls_it(slug, step, befalls, code):
+    """Before the final dot nothing is taken; after it, only an answer tells."""
+    outcome = Outcome.UNKNOWN if step == "DOT" else Outcome.REJECTED_RETRYABLE
+    if step == "GREETING" and code == "connection_lost":
+        code = "no_connection"
+    async with relay.relay({step: befalls}) as server:
+        with posting() as poster:
+            adapter = at(slug, server.url)
+            is_late = befalls is relay.SILENCE
+            [result] = await asyncio.to_thread(sent, poster, adapter, timeout=SOON if is_late else 10.0)
+            assert result == (outcome, code, is_late)
+            mails = len(server.mails)
+            assert (server.connections, mails) == (1, step == "DOT")
+            server.answers = relay.ANSWERS
+            [(outcome, _, _)] = await asyncio.to_thread(sent, poster, adapter)
+            assert outcome is Outcome.ACCEPTED
+            assert (server.connections, len(server.mails)) == (2, mails + 1)

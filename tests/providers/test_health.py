@@ -11,6 +11,7 @@ from providers.models import AccountHealth
 from smsplatform.common import redis
 from tests import world
 from tests.promises.together import together
+from tests.providers.test_routing import channel
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 BAD = Counts(ok=5, bad=10, streak=3)
@@ -51,6 +52,9 @@ def test_only_what_is_the_providers_fault_counts(outcome, code, bad):
         (Counts(ok=0, bad=4, streak=4), False),
         (Counts(ok=0, bad=5, streak=5), True),
         (Counts(ok=1, bad=5, streak=5), False),
+        (Counts(ok=10, bad=10, streak=1), True),
+        (Counts(ok=11, bad=10, streak=1), False),
+        (Counts(ok=8, bad=9, streak=1), False),
         (Counts(ok=46, bad=20, streak=1), True),
         (Counts(ok=47, bad=20, streak=1), False),
         (Counts(ok=30, bad=19, streak=1), False),
@@ -120,6 +124,47 @@ class TestCounting:
         monkeypatch.setattr(redis, "client", unreachable)
         assert health.Watch(1).saw([True] * 5, now=0.0).is_ill
         assert not health.Watch(1).saw([True] * 5 + [False], now=0.0).is_ill
+
+
+class TestRefusals:
+    """Of an account that brands share: about the sender, until another is refused as well."""
+
+    @pytest.fixture(autouse=True)
+    def empty(self):
+        redis.client().flushdb()
+
+    def test_of_one_sender_are_its_own_however_many(self):
+        assert [health.is_general(channel(sender="a")) for _ in range(20)] == [False] * 20
+
+    def test_of_two_are_the_accounts(self):
+        assert [health.is_general(channel(sender=name)) for name in "aba"] == [False, True, True]
+        assert not health.is_general(channel(2, sender="c"))
+
+    def test_of_another_sender_are_forgotten_although_one_goes_on(self, monkeypatch):
+        client = redis.client()
+        seconds, _ = client.time()
+        now = [seconds]
+
+        class Later:
+            def __getattr__(self, name):
+                return getattr(client, name)
+
+            def time(self):
+                return now[0], 0
+
+        monkeypatch.setattr(redis, "client", Later)
+        assert not health.is_general(channel(sender="once"))
+        for _ in range(health.WINDOW // 10):
+            now[0] += 10
+            general = health.is_general(channel(sender="again and again"))
+        assert not general
+
+    def test_without_redis_are_the_senders(self, monkeypatch):
+        def unreachable():
+            raise redis.Unreachable
+
+        monkeypatch.setattr(redis, "client", unreachable)
+        assert not health.is_general(channel())
 
 
 class TestSwitching:

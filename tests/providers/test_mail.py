@@ -3,14 +3,11 @@
 import asyncio
 import base64
 import ssl
-import struct
 import time
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from socket import SO_LINGER, SOL_SOCKET
 
 import pytest
 from cryptography import x509
@@ -18,101 +15,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from providers import delivery, mail
-from providers.adapters.base import MailCall, MailReply, MailStage, Message, Outcome
+from providers import mail
+from providers.adapters.base import MailCall, MailReply, MailStage, Outcome
 from providers.adapters.smtp import SmtpAdapter, SmtpCredentials, SmtpOptions
-from providers.delivery import Answers, Envelope, Poster
+from tests.envelopes import answered, envelope, message, posting
+from tests.providers.relay import DROP, RESET, SILENCE, STEPS, relay
 from tests.providers.simulated import runs, until
 
-DROP, RESET, SILENCE = object(), object(), object()
 BODY = b"Message-ID: <1@brand.example>\r\nSubject: Hello\r\n\r\nHello\r\n"
-ANSWERS = {
-    "GREETING": b"220 relay.example ready",
-    "EHLO": b"250-relay.example\r\n250-AUTH PLAIN LOGIN\r\n250 STARTTLS",
-    "STARTTLS": b"220 go ahead",
-    "AUTH": b"235 welcome",
-    "MAIL": b"250 ok",
-    "RCPT": b"250 ok",
-    "DATA": b"354 go ahead",
-    "DOT": b"250 2.0.0 Ok: queued as ABC123",
-    "QUIT": b"221 bye",
-}
-STEPS = {
-    "GREETING": MailStage.CONNECT,
-    "EHLO": MailStage.CONNECT,
-    "AUTH": MailStage.LOGIN,
-    "MAIL": MailStage.SENDER,
-    "RCPT": MailStage.RECIPIENT,
-    "DATA": MailStage.DATA,
-    "DOT": MailStage.DOT,
-}
 every_step = pytest.mark.parametrize("step", STEPS)
-
-
-class Relay:
-    """An SMTP server that answers each step as told, or drops, resets or ignores it, and counts what it read."""
-
-    def __init__(self, told, context=None):
-        self.answers = ANSWERS | told
-        self.context = context
-        self.heard = []
-        self.mails = []
-
-    async def serve(self, reader, writer):
-        try:
-            if await self._answer("GREETING", writer):
-                while line := await reader.readline():
-                    if not await self._hear(line.decode().strip(), reader, writer):
-                        break
-        except (ConnectionError, asyncio.CancelledError, ssl.SSLError):
-            pass
-        finally:
-            writer.close()
-
-    async def _hear(self, line, reader, writer):
-        self.heard.append(line)
-        word = line.split(" ")[0].upper()
-        goes_on = await self._answer(word, writer)
-        if word == "DATA" and goes_on and self.answers["DATA"].startswith(b"3"):
-            content = await reader.readuntil(b"\r\n.\r\n")
-            self.mails.append(content.removesuffix(b".\r\n"))
-            return await self._answer("DOT", writer)
-        if word == "STARTTLS" and goes_on:
-            await writer.start_tls(self.context)
-        return goes_on and word != "QUIT"
-
-    async def _answer(self, step, writer):
-        answer = self.answers.get(step, b"500 what?")
-        if answer is SILENCE:
-            await asyncio.Event().wait()
-        if answer is RESET:
-            writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
-        if answer is DROP or answer is RESET:
-            return False
-        writer.write(answer + b"\r\n")
-        await writer.drain()
-        return True
-
-
-@asynccontextmanager
-async def relay(told=None, *, tls=None, context=None):
-    made = Relay(told or {}, context)
-    tasks = []
-
-    async def visited(reader, writer):
-        tasks.append(asyncio.current_task())
-        await made.serve(reader, writer)
-
-    server = await asyncio.start_server(visited, "127.0.0.1", 0, ssl=tls, limit=2**20)
-    made.port = server.sockets[0].getsockname()[1]
-    made.url = f"smtp://127.0.0.1:{made.port}"
-    try:
-        yield made
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def call(url, **changes):
@@ -418,29 +329,14 @@ async def test_without_tls_nothing_is_said_in_the_clear(told, reply):
 # -- through the poster ----------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def poster():
-    made = Poster()
-    try:
-        yield made
-    finally:
-        made._loop.call_soon_threadsafe(made._loop.stop)
-
-
-def envelope(url, *, timeout=5.0, post_by=60.0, to="ann@people.example"):
+def carried(url, *, to="ann@people.example", **by):
     adapter = SmtpAdapter(SmtpCredentials("t", "relay-user", "relay-password"), url, SmtpOptions(security="plain"))
-    message = Message("0" * 40, to, "news@brand.example", "Hello", 1, "")
-    now = delivery.clock()
-    claimed_at = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    by = (now, now + post_by, time.time() + post_by)
-    return Envelope(None, 1, 1, adapter, message, claimed_at, now, *by, timeout)
+    return envelope(adapter, message(to=to, sender="news@brand.example"), **by)
 
 
 async def posted(one):
-    async with poster() as made:
-        answers = Answers()
-        made.post([one], answers, lambda segments: [0.0] * len(segments))
-        [answer] = await asyncio.to_thread(answers.take, 1, wait=20)
+    with posting() as made:
+        [answer] = await asyncio.to_thread(answered, made, one)
         return answer
 
 
@@ -460,7 +356,7 @@ async def posted(one):
 @runs
 async def test_the_poster_delivers_mail_once(told, outcome, code, timed_out):
     async with relay(told) as server:
-        answer = await posted(envelope(server.url, timeout=0.5))
+        answer = await posted(carried(server.url, timeout=0.5))
         assert (answer.result.outcome, answer.result.code, answer.timed_out) == (outcome, code, timed_out)
         assert len(server.mails) == ("DOT" in told or not told)
 
@@ -468,7 +364,7 @@ async def test_the_poster_delivers_mail_once(told, outcome, code, timed_out):
 @runs
 async def test_the_poster_gives_back_what_it_may_no_longer_post():
     async with relay() as server:
-        answer = await posted(envelope(server.url, post_by=-0.001))
+        answer = await posted(carried(server.url, post_by=-0.001))
         assert answer.result.outcome is Outcome.NOT_POSTED
         assert server.heard == []
 
@@ -476,6 +372,6 @@ async def test_the_poster_gives_back_what_it_may_no_longer_post():
 @runs
 async def test_who_has_no_address_is_not_posted_to():
     async with relay() as server:
-        answer = await posted(envelope(server.url, to="ann@people.example\r\nBcc: eve@evil.example"))
+        answer = await posted(carried(server.url, to="ann@people.example\r\nBcc: eve@evil.example"))
         assert (answer.result.outcome, answer.result.code) == (Outcome.REJECTED_PERMANENT, "not_callable")
         assert server.heard == []

@@ -6,7 +6,7 @@ import pytest
 
 from providers import reconcile
 from providers.adapters.base import Finding, HttpCall, Question, Unreadable
-from tests.promises.vendor import DROP, Vendor
+from tests.vendor import DROP, Vendor
 
 SINCE = datetime(2026, 11, 21, 12, tzinfo=UTC)
 OURS = "0198c0de" * 4 + "00000001"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from providers.adapters import get
-from providers.routing import Channel, Routes
+from providers.routing import CANARY_ANSWERS, CANARY_LIFE, Channel, Routes
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ADAPTER = get("simulator")
@@ -133,15 +133,35 @@ def test_probes_are_due_at_their_time():
     routes = Routes([broken(1), broken(2, probe_at=later), channel(3)])
     assert routes.probes_due(NOW) == [1]
     assert routes.probes_due(later) == [1, 2]
-    assert routes.next_probe([ANYBODY]) == NOW
-    assert Routes([channel(3)]).next_probe([ANYBODY]) is None
+    assert routes.next_look([ANYBODY], NOW) == NOW
+    assert Routes([channel(3)]).next_look([ANYBODY], NOW) is None
 
 
 def test_only_probes_that_those_who_wait_can_make_are_waited_for():
     abroad = broken(1, countries=frozenset({"GB"}))
     routes = Routes([abroad, broken(2, probe_at=NOW + timedelta(seconds=1))])
-    assert routes.next_probe([ANYBODY]) == NOW + timedelta(seconds=1)
-    assert routes.next_probe([ANYBODY, "+447700900123"]) == NOW
+    assert routes.next_look([ANYBODY], NOW) == NOW + timedelta(seconds=1)
+    assert routes.next_look([ANYBODY, "+447700900123"], NOW) == NOW
+
+
+def test_while_a_canary_is_out_those_who_wait_look_again_soon():
+    given_up_at = NOW + timedelta(minutes=1)
+    routes = Routes(
+        [broken(1, probe_at=given_up_at, is_on_trial=True), broken(2, probe_at=NOW + timedelta(seconds=30))]
+    )
+    assert routes.next_look([ANYBODY], NOW) == NOW + CANARY_ANSWERS
+    assert routes.next_look([ANYBODY], given_up_at) == NOW + timedelta(seconds=30)
+    assert routes.probes_due(NOW + CANARY_ANSWERS) == []
+
+
+def test_the_longer_a_canary_is_out_the_later_those_who_wait_look_again():
+    given_up_at = NOW + CANARY_LIFE
+    routes = Routes([broken(1, probe_at=given_up_at, is_on_trial=True)])
+    now, looks = NOW, []
+    while now < given_up_at:
+        now = routes.next_look([ANYBODY], now)
+        looks.append((now - NOW).total_seconds())
+    assert looks == [2, 4, 8, 16, 32, 60]
 
 
 def test_mail_and_texts_never_stand_in_for_each_other():

@@ -1,17 +1,14 @@
 """A vendor to whom one sends by GET: exactly one request leaves, and it tells only what it was told to tell."""
 
 import asyncio
-import time
-import uuid
-from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
-from providers import delivery
 from providers.adapters.base import Message, Outcome, ReceiptStatus
 from providers.adapters.textback import TextBackAdapter
-from providers.delivery import Envelope, Poster
+from tests import envelopes
+from tests.envelopes import posting
 from tests.providers.simulated import PERSON, SENDER, platform, runs
 
 ACCOUNT = "tb-key"
@@ -19,32 +16,15 @@ ACCOUNT = "tb-key"
 
 @pytest.fixture
 def poster():
-    made = Poster()
-    yield made
-    made.close()
+    with posting() as made:
+        yield made
 
 
 async def posted(poster, adapter, number=1):
     """Post as the platform does, and return the meaning."""
-    now = delivery.clock()
     message = Message(f"{number:032x}00000001", PERSON, SENDER, "Hi", 1, "")
-    envelope = Envelope(
-        dispatch_id=uuid.uuid4(),
-        flight=1,
-        account_id=1,
-        adapter=adapter,
-        message=message,
-        claimed_at=datetime.now(UTC),
-        claimed=now,
-        post_at=now,
-        post_by=now + 60,
-        wall_by=time.time() + 60,
-        timeout=10.0,
-    )
-    answers = delivery.Answers()
-    poster.post([envelope], answers, lambda segments: [0.0] * len(segments))
-    [answer] = await asyncio.to_thread(answers.take, 1, wait=20)
-    return answer.result
+    [result] = await asyncio.to_thread(envelopes.posted, poster, envelopes.envelope(adapter, message, timeout=10.0))
+    return result
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.django_db
 
 CHANGE_BRAND = {
     "name": "Acme", "slug": "acme", "zone": "America/New_York", "link_domain": "", "daily_cap": "", "person_cap": "3",
-    "person_cap_hours": "24", "opens_at": "08:00", "closes_at": "21:00",
+    "person_cap_hours": "24", "opt_in_hours": "72", "optout_scope_policy": "all", "stop_lines": "{}",
+    "opens_at": "08:00", "closes_at": "21:00",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from smsplatform import embedded
 from smsplatform.embedded import EmbeddedError, home, postgres, server, valkey
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS")
+OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS", "NUMBER_PEPPERS")
 
 # The package itself would bring Celery, most of the time of a start. All imports come before
 # {before}, which may give up the right to read the interpreter's files.
@@ -41,7 +41,7 @@ try:
 except embedded.EmbeddedError as error:
     print(json.dumps({{"error": str(error)}}), flush=True)
     sys.exit()
-names = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS")
+names = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "CREDENTIAL_KEYS", "NUMBER_PEPPERS")
 print(json.dumps({{name: os.environ.get(name) for name in names}}), flush=True)
 {after}
 """
@@ -260,7 +260,7 @@ class TestPlaces:
         given = {"DATABASE_URL": "postgres://u:p@db/x", "REDIS_URL": "redis://cache/0"}
         process, urls = users.enter(**given)
         leave(process)
-        assert urls == {**given, "SECRET_KEY": None, "CREDENTIAL_KEYS": None}
+        assert urls == {**given, "SECRET_KEY": None, "CREDENTIAL_KEYS": None, "NUMBER_PEPPERS": None}
         assert not users.var.exists()
 
     def test_only_what_is_missing_starts(self, users: Users) -> None:
@@ -285,7 +285,7 @@ class TestPlaces:
     def test_secrets_are_private_and_in_no_command_line(self, users: Users) -> None:
         users.enter()
         kept = json.loads((users.var / "secrets.json").read_text())
-        assert {"SECRET_KEY", "CREDENTIAL_KEYS"} < set(kept)
+        assert {"SECRET_KEY", "CREDENTIAL_KEYS", "NUMBER_PEPPERS"} < set(kept)
         files = {path for path in users.var.iterdir() if path.is_file() and path.suffix != ".pid"}
         assert not [path.name for path in files if path.stat().st_mode & 0o077]
         shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)

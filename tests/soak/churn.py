@@ -73,7 +73,9 @@ def moves(client: Client, wanted: int, say) -> tuple[int, dict[str, Table]]:
     with patch.object(delivery, "poster", _Accepting):
         while done < wanted:
             number += 1
-            run = launch.launch(campaign=campaign, occurrence=f"churn {number}", now=database.now(), actor="soak")
+            run = launch.launch(
+                campaign=campaign, occurrence=f"churn {number}", now=database.now(), actor="soak", is_meant=True
+            )
             launch.materialise(run.pk)
             while leased := world.hand_out():
                 for batch in leased:

@@ -74,6 +74,41 @@ def test_answers_head_alike_and_refuses_other_methods(acme, client):
     assert Click.objects.get().method == "HEAD"
 
 
+def test_stores_the_address_that_our_own_proxy_added(acme, client, settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    link = Link.objects.get(dispatch_id=ready(acme).pk, position=0)
+    client.get(f"/{link.code}", headers={"x-forwarded-for": "6.6.6.6, 203.0.113.9"}, REMOTE_ADDR="10.0.0.1")
+    assert Click.objects.get().ip == "203.0.113.9"
+
+
+def test_stores_every_header_that_a_verdict_looks_at(acme, client):
+    link = Link.objects.get(dispatch_id=ready(acme).pk, position=0)
+    headers = {
+        "accept": "text/html", "accept-language": "en", "sec-fetch-mode": "navigate", "sec-purpose": "prefetch",
+        "purpose": "prefetch", "x-purpose": "preview", "x-moz": "prefetch",
+    }  # fmt: skip
+    client.get(f"/{link.code}", headers=headers)
+    click = Click.objects.get()
+    assert (click.signals, click.verdict) == (headers, "")
+
+
+def test_sends_people_and_machines_on_alike(acme, client):
+    link = Link.objects.get(dispatch_id=ready(acme).pk, position=0)
+    asked = [{"user-agent": "GoogleMessages"}, {"user-agent": ""}, {"user-agent": "Mozilla/5.0", "purpose": "prefetch"}]
+    answers = [client.get(f"/{link.code}", headers=headers) for headers in asked]
+    answers.append(client.head(f"/{link.code}"))
+    assert {(one.status_code, one["Location"], one["Cache-Control"], one.content) for one in answers} == {
+        (302, link.destination, "no-store, private", b"")
+    }
+
+
+def test_codes_out_there_keep_their_destination_when_the_text_is_changed(acme, client):
+    run = ready(acme).run
+    link = Link.objects.get(position=1)
+    run.campaign.template.write("Now see https://elsewhere.example.com/")
+    assert client.get(f"/{link.code}")["Location"] == "https://example.com/all"
+
+
 def test_does_not_work_on_another_host(acme, client, settings):
     settings.ALLOWED_HOSTS = ["*"]
     ready(acme)
@@ -135,7 +170,8 @@ def test_visits_that_come_together_are_one_statement_and_each_leads_to_its_own(a
 
 
 def test_blocks_the_message_whose_link_is_not_allowed(acme):
-    acme.run(acme.campaign("Look: https://user:pw@evil.example/"))
+    person = acme.recipient(shop="user:pw@evil.example")
+    acme.run(text="Look: https://{{ shop }}/")
     world.work()
-    dispatch = Dispatch.objects.get()
+    dispatch = Dispatch.objects.get(recipient=person)
     assert (dispatch.state, dispatch.reason) == (State.BLOCKED, "link_not_allowed@1")

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any, Final
 
+from campaigns import limited, whereabouts
 from campaigns.models import Attempt, Dispatch, Receipt, Run, Trouble
 from campaigns.states import OPEN, State
 from compliance.models import Permit, Suppression
 from providers.models import ProviderAccount
+from smsplatform.common import database
 
 _ENDINGS: Final = {
     State.DELIVERED: "The provider has reported it delivered. This is the end.",
@@ -63,10 +65,38 @@ def of(dispatch: Dispatch) -> dict[str, Any]:
             {"scope": each.scope, "reason": each.reason, "source": each.source, "at": each.created_at}
             for each in suppressions.filter(brand=None) | suppressions.filter(brand=run.brand)
         ],
+        "place": _place(dispatch, run),
         "permit": None if permit is None else {"counts_from": permit.at, "over_cap": permit.over_cap},
+        "limits": [
+            {
+                "rule": each.rule,
+                "what": each.what,
+                "used": each.used,
+                "limit": each.amount,
+                "unit": each.unit,
+                "free_at": each.until if each.is_full else None,
+            }
+            for each in limited.usage_of(dispatch, database.now())
+        ],
         "final_at": trouble.due_at if trouble else None,
         "resend_of": str(dispatch.resend_of) if dispatch.resend_of else None,
         "next": _next(dispatch, run, trouble),
+    }
+
+
+def _place(dispatch: Dispatch, run: Run) -> dict[str, Any]:
+    found = whereabouts.told(dispatch=dispatch, category=run.category, brand=run.brand)
+    window = found.answer.window
+    return {
+        "where": found.words,
+        "zones_from": found.zone_source,
+        "states_from": found.state_source,
+        "judged_by": dispatch.zones,
+        "may_be_texted": window.is_open,
+        "until": window.until,
+        "now": found.answer.sentence,
+        "rules": list(found.answer.rules),
+        "rules_version": found.answer.version,
     }
 
 
@@ -80,7 +110,8 @@ def steps(found: dict[str, Any]) -> list[tuple[datetime | None, str]]:
         told.append(
             (
                 each["claimed_at"],
-                f"try {each['flight']} claimed for {each['account']}, from {each['sender']}: {each['why']}",
+                f"try {each['flight']} claimed for {each['account']}, from {each['sender']}: {each['why']}"
+                + (f"; passed {each['rules'].replace(' ', ', ')}" if each["rules"] else ""),
             )
         )
         if each["answered_at"]:
@@ -108,6 +139,7 @@ def _attempt(each: Attempt, account: ProviderAccount | None) -> dict[str, Any]:
         "account": str(account) if account else f"account {each.account_id}",
         "sender": each.sender,
         "why": each.reason,
+        "rules": each.rules,
         "claimed_at": each.claimed_at,
         "horizon_at": each.horizon_at,
         "answered_at": each.answered_at,

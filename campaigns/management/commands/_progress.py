@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final
 
-from campaigns import audience, reports
+from campaigns import audience, clicks, reports
 from campaigns.models import Batch, Run
 from campaigns.reports import RunReport
 from campaigns.states import State
@@ -23,6 +23,7 @@ def facts(run: Run, now: datetime) -> dict[str, Any]:
     """Return everything about the run that an operator asks for."""
     report = reports.report(run)
     obstacle = obstacle_of(run)
+    followed = clicks.of_run(run)
     phases = dict(rows("SELECT phase, count(*) FROM campaigns_batch WHERE run_id = %s GROUP BY 1", [run.pk]))
     held = rows(
         "SELECT reason, count(*), min(not_before), max(not_before) FROM campaigns_dispatch"
@@ -42,6 +43,9 @@ def facts(run: Run, now: datetime) -> dict[str, Any]:
         "totals": report.totals,
         "open": report.open,
         "taken": report.taken,
+        "opt_outs": reports.opt_outs(run),
+        "people_who_clicked": followed.people,
+        "hits_filtered": followed.filtered,
         "reasons": [{"state": state, "reason": why, "number": n} for state, why, n in reports.reasons(run)],
         "batches": {phase: phases.get(phase, 0) for phase in Batch.Phase.values},
         "in_flight": report.totals.get(State.SENDING, 0),
@@ -66,6 +70,12 @@ def tables(found: dict[str, Any]) -> list[Table]:
     if found["audience"] is not None:
         shown.append(("people", f"{found['materialised']:,} of {found['audience']:,} expanded"))
     shown.append(("taken", f"{found['taken']:,}"))
+    outs = ", ".join(f"{people:,} by {how}" for how, people in found["opt_outs"].items())
+    shown.append(("opted out", outs or "nobody"))
+    if found["people_who_clicked"] or found["hits_filtered"]:
+        shown.append(
+            ("clicked", f"{found['people_who_clicked']:,} people; {found['hits_filtered']:,} hits filtered out")
+        )
     shown.append(("open", f"{found['open']:,}: {found['in_stages']:,} in stages, {found['in_flight']:,} in flight"))
     shown.append(("batches", ", ".join(f"{count:,} {phase}" for phase, count in found["batches"].items())))
     if found["next_at"]:
@@ -95,13 +105,14 @@ def obstacle_of(run: Run) -> str:
           WHEN {fence.IS_COPY} THEN 'this database is a copy (accept_database)'
           WHEN t.paused_at IS NOT NULL THEN 'the tenant is paused (resume --tenant)'
           WHEN b.paused_at IS NOT NULL THEN 'the brand is paused (resume --tenant --brand)'
-          WHEN r.paused_at IS NOT NULL THEN 'the run is paused (resume)'
+          WHEN r.paused_at IS NOT NULL THEN 'the run is paused (resume)' || coalesce(': ' || nullif(r.stop_reason, ''), '')
           WHEN NOT EXISTS (SELECT 1 FROM providers_sender s JOIN providers_provideraccount a ON a.id = s.account_id
             WHERE s.brand_id = b.id AND s.is_active AND a.paused_at IS NULL)
             THEN 'the brand has no sender at an account that may be used (add_sender, resume --account)'
-          ELSE '' END
+          ELSE {fence.waits("clock_timestamp()")} END
         FROM campaigns_run r JOIN tenancy_brand b ON b.id = r.brand_id JOIN tenancy_tenant t ON t.id = r.tenant_id
           LEFT JOIN tenancy_installation i ON i.id = 1
+          CROSS JOIN (SELECT false AS is_canary) x
         WHERE r.id = %s
         """,
         [run.pk],

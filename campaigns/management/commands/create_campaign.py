@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,9 @@ _BELONGS: Final[Mapping[str, tuple[str, ...]]] = {
     "time_field": (S.FIELD,),
 }
 _LATEST_LATENESS: Final = 7 * 24 * 60
+_CANARY: Final = (
+    "canary_percent", "canary_people", "canary_minutes", "canary_minimum", "canary_max_errors", "canary_max_opt_outs",
+)  # fmt: skip
 
 
 class Command(OperatorCommand):
@@ -38,6 +42,7 @@ class Command(OperatorCommand):
     option_names: ClassVar = {
         "name": "NAME",
         "source": "--text",
+        "texts": "--translation",
         "template": "--template",
         "recipientlist": "--list",
         "category": "--category",
@@ -49,6 +54,14 @@ class Command(OperatorCommand):
         "crontab_clock": "--crontab-clock",
         "time_field": "--time-field",
         "lateness_minutes": "--lateness-minutes",
+        "spread_hours": "--spread-hours",
+        "most_per_hour": "--most-per-hour",
+        "canary_percent": "--canary-percent",
+        "canary_people": "--canary-people",
+        "canary_minutes": "--canary-minutes",
+        "canary_minimum": "--canary-minimum",
+        "canary_max_errors": "--canary-max-errors",
+        "canary_max_opt_outs": "--canary-max-opt-outs",
     }
 
     def declare(self, parser: ArgumentParser) -> None:
@@ -60,7 +73,9 @@ class Command(OperatorCommand):
         parser.add_argument("--template", help="name of a template of the brand, instead of a text")
         parser.add_argument("--list", action="append", default=[], help="whom: name of a list; may be repeated")
         parser.add_argument("--minus-list", action="append", default=[], help="whom not; may be repeated")
-        parser.add_argument("--category", choices=[each.value for each in Category], help="what it is for (marketing)")
+        parser.add_argument(
+            "--category", choices=[value for value, _ in Category.choices()], help="what it is for (marketing)"
+        )
         parser.add_argument("--schedule", choices=S.values, help="when (now: when launched)")
         parser.add_argument("--at", help="one instant with its offset, like 2026-12-01T09:00-05:00")
         parser.add_argument("--local-at", help="wall time in each recipient's zone, like 2026-12-01T09:00")
@@ -69,6 +84,14 @@ class Command(OperatorCommand):
         parser.add_argument("--crontab-clock", choices=Campaign.Clock.values, help="whose clock (brand)")
         parser.add_argument("--time-field", help="field with each recipient's own time (the send_at column)")
         parser.add_argument("--lateness-minutes", type=int, help="what is later than this expires (240)")
+        parser.add_argument("--spread-hours", type=int, help="not at once: evenly over so many hours of allowed time")
+        parser.add_argument("--most-per-hour", type=int, help="not at once: at most so many an hour")
+        parser.add_argument("--canary-percent", type=int, help="this share first, the others if that goes well")
+        parser.add_argument("--canary-people", type=int, help="so many people first, instead of a share")
+        parser.add_argument("--canary-minutes", type=int, help="how long their answers are waited for (15)")
+        parser.add_argument("--canary-minimum", type=int, help="messages below which nothing is judged (100)")
+        parser.add_argument("--canary-max-errors", type=Decimal, help="%% that may fail (10)")
+        parser.add_argument("--canary-max-opt-outs", type=Decimal, help="%% that may opt out (3)")
 
     def act(self, options: dict[str, Any]) -> Answer:
         """Make it, or find the same one."""
@@ -84,7 +107,13 @@ class Command(OperatorCommand):
             campaign, is_new = make_once(
                 Campaign,
                 by={"tenant": tenant, "name": options["name"]},
-                given={"brand": brand, "template": template, "category": options["category"], **when},
+                given={
+                    "brand": brand,
+                    "template": template,
+                    "category": options["category"],
+                    **when,
+                    **{name: options[name] for name in _CANARY},
+                },
             )
             if is_new:
                 campaign.lists.set(lists)
@@ -93,6 +122,8 @@ class Command(OperatorCommand):
             else:
                 _check_same_lists(campaign, lists, minus)
         next_at = _next(campaign, now)
+        version = campaign.template.latest
+        found = _texts.remarks(version, campaign.category) if version else []
         data = {
             "tenant": tenant.slug,
             "brand": brand.slug,
@@ -102,10 +133,14 @@ class Command(OperatorCommand):
             "category": campaign.category,
             "lists": [each.name for each in lists],
             "minus_lists": [each.name for each in minus],
+            "spread_hours": campaign.spread_hours,
+            "most_per_hour": campaign.most_per_hour,
             "next_at": next_at,
+            "findings": _texts.as_data(found),
             "made": is_new,
         }
-        return Answer(data, [made("campaign", campaign.name, is_new=is_new), _what_next(campaign, tenant, next_at)])
+        lines = [made("campaign", campaign.name, is_new=is_new), _what_next(campaign, tenant, next_at)]
+        return Answer(data, [*lines, *_texts.as_lines(found)])
 
 
 def _when(options: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -120,7 +155,9 @@ def _when(options: dict[str, Any], now: datetime) -> dict[str, Any]:
     lateness = options["lateness_minutes"]
     if lateness is not None and not 1 <= lateness <= _LATEST_LATENESS:
         raise InvalidInput(f"give 1 to {_LATEST_LATENESS} minutes", field="lateness_minutes")
-    names = ("past_policy", "crontab", "crontab_clock", "time_field", "lateness_minutes")
+    names = (
+        "past_policy", "crontab", "crontab_clock", "time_field", "lateness_minutes", "spread_hours", "most_per_hour"
+    )  # fmt: skip
     found: dict[str, Any] = {name: options[name] for name in names}
     found["schedule"] = options["schedule"]
     found["send_at"] = _instant(options["at"])
@@ -172,7 +209,7 @@ def _lists(tenant: Tenant, names: Sequence[str]) -> list[RecipientList]:
 def _template(tenant: Tenant, brand: Brand, options: dict[str, Any]) -> Template:
     """Return the template named, or the campaign's own with the text given; a text never changes another campaign."""
     if options["template"] is not None:
-        if options["text"] is not None or options["text_file"] is not None:
+        if any(options[name] is not None for name in ("text", "text_file", "translation")):
             raise InvalidInput("give either a template or a text", field="template")
         template = access.access(Template, tenant, brand=brand, name=options["template"])
         if template.latest is None:
@@ -187,7 +224,7 @@ def _template(tenant: Tenant, brand: Brand, options: dict[str, Any]) -> Template
             f" {tenant.slug} {brand.slug} {template.name!r}` writes a new version",
             field="source",
         )
-    template.write(source)
+    template.write(source, _texts.translations(options))
     return template
 
 

@@ -15,7 +15,7 @@ class Command(OperatorCommand):
     """The same text again changes nothing; runs keep the version they were launched with."""
 
     help = "Write a template of a brand."
-    option_names: ClassVar = {"name": "NAME", "source": "--text", "brand": "BRAND"}
+    option_names: ClassVar = {"name": "NAME", "source": "--text", "texts": "--translation", "brand": "BRAND"}
 
     def declare(self, parser: ArgumentParser) -> None:
         """Declare the options."""
@@ -32,7 +32,7 @@ class Command(OperatorCommand):
         with transaction.atomic():
             template, _ = make_once(Template, by={"tenant": tenant, "brand": brand, "name": options["name"]}, given={})
             before = template.latest
-            version = template.write(source)
+            version = template.write(source, _texts.translations(options))
             is_new = before is None or before.pk != version.pk
             if is_new:
                 audit.record(
@@ -42,12 +42,16 @@ class Command(OperatorCommand):
                     tenant=tenant,
                     version=version.number,
                 )
+        found = _texts.remarks(version)
         line = f"template {template.name}: version {version.number}"
         data = {
             "tenant": tenant.slug,
             "brand": brand.slug,
             "template": template.name,
             "version": version.number,
+            "languages": sorted(version.texts),
+            "findings": _texts.as_data(found),
             "made": is_new,
         }
-        return Answer(data, [line if is_new else f"{line} has this text already: nothing to do"])
+        told = line if is_new else f"{line} has this text already: nothing to do"
+        return Answer(data, [told, *_texts.as_lines(found)])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from campaigns import dead_letters
 from campaigns.dead_letters import DeadLetter, Replayed
 from campaigns.states import State
-from smsplatform.common import database, phone
+from smsplatform.common import database, masking
 from smsplatform.common.console import Answer, OperatorCommand, Table
 from smsplatform.common.errors import InvalidInput
 from smsplatform.tenancy import access
@@ -68,8 +68,8 @@ def _list(tenant: Tenant | None, kind: str | None, limit: int) -> Answer:
             letter.state,
             letter.tenant,
             str(letter.run_id),
-            phone.masked(letter.number),
-            " ".join(part for part in (letter.reason, letter.detail) if part),
+            masking.number(letter.number),
+            " ".join(part for part in (letter.reason, masking.text(letter.detail)) if part),
             letter.tries,
             letter.since,
             "may be replayed" if letter.may_be_replayed else letter.refusal,
@@ -103,10 +103,10 @@ def _told(letter: DeadLetter) -> dict[str, Any]:
         "id": str(letter.dispatch_id),
         "tenant": letter.tenant,
         "run": letter.run_id,
-        "number": letter.number,
+        "number": masking.number(letter.number),
         "state": letter.state,
         "reason": letter.reason,
-        "detail": letter.detail,
+        "detail": masking.text(letter.detail),
         "tries": letter.tries,
         "since": letter.since,
         "final_at": letter.due_at,

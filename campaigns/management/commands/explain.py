@@ -10,10 +10,11 @@ from compliance.data import npa
 from smsplatform.common import phone
 from smsplatform.common.console import Answer, OperatorCommand, Table
 from smsplatform.common.errors import InvalidInput, NotFound
+from smsplatform.tenancy import audit
 
 
 class Command(OperatorCommand):
-    """Shows the whole number and text: this is for the person who must answer the question."""
+    """Shows the whole number and text: this is for the person who must answer the question. It stands in the trail."""
 
     help = "Explain one message: by its id, or by run and number."
     option_names: ClassVar = {"number": "--number", "dispatch": "ID", "run": "--run"}
@@ -31,7 +32,15 @@ class Command(OperatorCommand):
 
     def act(self, options: dict[str, Any]) -> Answer:
         """Read the facts."""
-        found = _facts.of(_access(options))
+        dispatch = _access(options)
+        audit.record(
+            actor=options["actor"],
+            verb="number.revealed",
+            target=str(dispatch),
+            tenant=dispatch.tenant_id,
+            row=dispatch,
+        )
+        found = _facts.of(dispatch)
         shown = [(at, what) for at, what in _facts.steps(found)]
         name = found["campaign"] or "single message"
         lines = [
@@ -39,12 +48,24 @@ class Command(OperatorCommand):
         ]
         if found["text"]:
             lines.append(f"  “{found['text']}” ({found['segments']} segments)")
-        after = [found["next"]]
+        place = found["place"]
+        after = [found["next"], f"Place (by {place['zones_from']}): {place['where']}. The person {place['now']}."]
+        if place["rules"]:
+            after.append(f"Rules of {place['rules_version']}: {'; '.join(place['rules'])}")
         if found["permit"]:
             after.append(
                 "It counts towards the caps." + (" It was taken above them." if found["permit"]["over_cap"] else "")
             )
-        return Answer(found, lines, [Table("", ("at", "what"), shown)], after=after)
+        used = [
+            (
+                each["what"],
+                f"{each['used']:,} of {'any' if each['limit'] is None else format(each['limit'], ',')}",
+                each["rule"],
+            )
+            for each in found["limits"]
+        ]
+        tables = [Table("", ("at", "what"), shown), Table("limits, now", ("what", "used", "rule"), used)]
+        return Answer(found, lines, tables, after=after)
 
 
 def _access(options: dict[str, Any]) -> Dispatch:

@@ -49,7 +49,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="ROLE=COLUMN",
-            help="number=Mobile, zone=TZ, postal_code=, send_at=, list= or a field; #2 is the second column",
+            help="number=Mobile, zone=TZ, postal_code=, state=, country=, send_at=, list= or a field; #2 is the second column",
         )
         parser.add_argument(
             "--type", action="append", default=[], metavar="FIELD=TYPE", help="age=integer, vip=boolean"
@@ -57,6 +57,10 @@ class Command(BaseCommand):
         parser.add_argument("--default-region", default="US", help="country of numbers without code (US)")
         parser.add_argument("--country-codes", action="store_true", help="numbers start with their country code")
         parser.add_argument("--sandbox", action="store_true", help="take numbers reserved for fiction and tests")
+        parser.add_argument("--attestation", metavar="WORDS", help="how you know that these people consented")
+        parser.add_argument("--attested-by", metavar="NAME", help="who vouches for it (the actor)")
+        parser.add_argument("--disclosure", metavar="WORDS", help="what the people were shown when they consented")
+        parser.add_argument("--consent-brand", metavar="SLUG", help="to which brand they consented (the only one)")
         parser.add_argument("--actor", default="operator", help="who does this, for the audit trail")
         parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
         parser.add_argument("--errors", metavar="CSV", help="write the refused rows there")
@@ -133,8 +137,12 @@ class Command(BaseCommand):
         table.add_section()
         rate = f"   ({done.read / seconds:,.0f} a second)" if seconds else ""
         table.add_row(f"read{rate}", f"{done.read:,}")
+        if done.consented:
+            table.add_row("consents put on record", f"{done.consented:,}")
         if done.suppressed:
             table.add_row("of them suppressed: kept, and never texted", f"{done.suppressed:,}")
+        if done.untextable:
+            table.add_row("of them landlines and dead numbers: kept, and not texted", f"{done.untextable:,}")
         console = Console(file=self.stdout, soft_wrap=True)  # type: ignore[arg-type]
         console.print(table)
 
@@ -155,9 +163,22 @@ def _made(tenant: Tenant, options: dict[str, Any]) -> Import:
             "includes_country_code": options["country_codes"],
             "sandbox": options["sandbox"],
             "types": _pairs(options["type"], "--type"),
+            **_signed(options),
         },
         actor=options["actor"],
     )
+
+
+def _signed(options: dict[str, Any]) -> dict[str, str]:
+    """What is said of consent, as far as something is."""
+    attested_by = options["attested_by"] or (options["actor"] if options["attestation"] else "")
+    said = {
+        "attestation": options["attestation"],
+        "attested_by": attested_by,
+        "disclosure": options["disclosure"],
+        "consent_brand": options["consent_brand"],
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _resumed(tenant: Tenant, import_id: int, actor: str) -> Import:

@@ -27,13 +27,18 @@ class Command(OperatorCommand):
     """Inserts the run and has it expanded by a worker; with --inline here, at once."""
 
     help = "Launch a campaign; twice gives the same run."
-    option_names: ClassVar = {**dict.fromkeys(("campaign", "template", "lists", "brand"), "CAMPAIGN"), "key": "--key"}
+    option_names: ClassVar = {
+        **dict.fromkeys(("campaign", "template", "lists", "brand", "most_per_hour", "approval"), "CAMPAIGN"),
+        "key": "--key",
+        "same_text": "--same-text",
+    }
 
     def declare(self, parser: ArgumentParser) -> None:
         """Declare the options."""
         parser.add_argument("tenant", help="slug of the tenant")
         parser.add_argument("campaign", help="name of the campaign")
         parser.add_argument("--key", help="one run per key; a new key sends again, to everybody")
+        parser.add_argument("--same-text", action="store_true", help="also to people who got this text lately")
         parser.add_argument("--inline", action="store_true", help="expand it here instead of in a worker")
         parser.add_argument("--wait", action="store_true", help="show its progress until it is finished")
         parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end --wait with an error after this long")
@@ -44,7 +49,14 @@ class Command(OperatorCommand):
         campaign = access.access(Campaign, tenant, name=options["campaign"])
         key = _key(campaign, options["key"])
         was_there = Run.objects.filter(campaign=campaign, occurrence=key).exists()
-        run = launch.launch(campaign=campaign, occurrence=key, now=database.now(), actor=options["actor"])
+        run = launch.launch(
+            campaign=campaign,
+            occurrence=key,
+            now=database.now(),
+            actor=options["actor"],
+            is_meant=options["same_text"],
+            may_be_undone=True,
+        )
         self._expand(run, is_inline=options["inline"])
         first = (
             f"already launched: run {run.pk}, {run.launched_at:%F %T %Z}" if was_there else f"launched: run {run.pk}"
@@ -53,6 +65,10 @@ class Command(OperatorCommand):
         data = {"run": run.pk, "campaign": campaign.name, "key": key, "made": not was_there}
         if was_there and not options["key"] and not options["wait"]:
             self.tell("Nothing new is sent. To send it again, to everybody, give it another --key.")
+        if run.undo_until is not None and run.undo_until > run.launched_at and not was_there:
+            self.tell(
+                f"Nothing goes out before {run.undo_until:%T %Z}: until then `manage.py undo {run.pk}` takes it back."
+            )
         if not options["wait"]:
             self.tell(f"manage.py run_status {run.pk} tells how it goes.")
             return Answer(data)

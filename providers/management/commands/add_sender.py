@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from providers import registering
 from providers.models import ProviderAccount, Registration, Sender
 from smsplatform.common import mailbox, phone
 from smsplatform.common.console import Answer, OperatorCommand, made, make_once
-from smsplatform.common.errors import Conflict, InvalidInput
+from smsplatform.common.errors import InvalidInput
 from smsplatform.tenancy import access, audit
 from smsplatform.tenancy.models import Brand
 
@@ -23,6 +24,7 @@ class Command(OperatorCommand):
         "position": "--position",
         "segments_per_second": "--rate",
         "kind": "--kind",
+        "opt_out_mode": "--answers",
         "weight": "--weight",
         "countries": "--country",
         "registration": "--registration",
@@ -39,6 +41,9 @@ class Command(OperatorCommand):
         parser.add_argument("--position", type=int, help="the lowest is tried first (0)")
         parser.add_argument("--rate", type=float, help="segments per second of this sender alone (usual for its kind)")
         parser.add_argument("--kind", choices=Sender.Kind.values, help="what kind of sender it is")
+        parser.add_argument(
+            "--answers", choices=Sender.OptOutMode.values, help="who answers STOP and HELP on it (usual for its kind)"
+        )
         parser.add_argument("--weight", type=int, help="share among the senders of its position (1)")
         parser.add_argument("--country", action="append", metavar="XX", help="only for numbers of it; may be repeated")
         parser.add_argument("--registration", help="name of the registration it belongs to; made as pending if new")
@@ -49,15 +54,6 @@ class Command(OperatorCommand):
         brand = access.access_brand(tenant, options["brand"])
         account = access.access(ProviderAccount, tenant, name=options["account"])
         address = mailbox.spelled(options["address"].strip())
-        used = (
-            Sender.objects.filter(account=account, address=address).exclude(brand=brand).select_related("brand").first()
-        )
-        if used is not None:
-            raise Conflict(
-                f"{address} already texts for {used.brand.slug}; a person's STOP must reach exactly one brand, so give"
-                " this brand a number of its own",
-                field="address",
-            )
         with transaction.atomic():
             sender, is_new = make_once(
                 Sender,
@@ -66,6 +62,7 @@ class Command(OperatorCommand):
                     "position": options["position"],
                     "segments_per_second": options["rate"],
                     "kind": options["kind"],
+                    "opt_out_mode": options["answers"],
                     "weight": options["weight"],
                     "countries": _countries(options["country"]),
                     "registration": _registration(brand, options["registration"], options["actor"]),
@@ -96,6 +93,8 @@ class Command(OperatorCommand):
             lines.append(
                 f"  {registration} must be approved (admin, Registrations) before anything goes out through it."
             )
+        if told := registering.warning(sender):
+            lines.append(f"  {told}")
         return Answer(data, lines)
 
 

@@ -9,6 +9,8 @@ from django.apps import apps
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from smsplatform.common.database import rows
+
 OURS = ("tenancy", "providers", "campaigns", "compliance", "tracking")
 
 
@@ -49,9 +51,14 @@ def failed(line):
 
 
 def everything():
-    """Every row of ours."""
-    return {
-        model._meta.label: sorted(str(row) for row in model._default_manager.values_list())
+    """What every table of ours holds, by its name: one statement, as many tests ask."""
+    tables = {
+        model._meta.db_table
         for label in OURS
-        for model in apps.get_app_config(label).get_models()
+        for model in apps.get_app_config(label).get_models(include_auto_created=True)
     }
+    held = (
+        f"SELECT '{table}', md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM {table} t"
+        for table in sorted(tables)
+    )
+    return dict(rows(" UNION ALL ".join(held)))

@@ -39,7 +39,7 @@ def copy(acme):
         _, objection = pipeline.judge_ready(batch)(acme.account.pk, now)
         intent = Intent(acme.account.pk, "x", "", uuid.uuid4(), now + timedelta(minutes=1))
         claimed = Dispatch.objects.claim([first.pk], objection=objection, intent=intent, now=now)
-    assert len(claimed) == 1
+    assert len(claimed.flights) == 1
     Installation.objects.update_or_create(pk=1, defaults={"identity": "another:1"})
     return made
 

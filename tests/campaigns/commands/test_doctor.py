@@ -14,7 +14,10 @@ from django_celery_beat.models import PeriodicTask
 from campaigns import backlog, doctor
 from campaigns.findings import Level
 from campaigns.models import Attempt, Batch, Dispatch, Import, RawEvent, Run, Trouble
-from providers.models import ProviderAccount
+from compliance import traffic
+from compliance.models import TrafficCount
+from providers import registering
+from providers.models import ProviderAccount, Sender
 from smsplatform.common import database, redis
 from smsplatform.common.database import execute
 from smsplatform.tenancy.models import Installation
@@ -208,6 +211,19 @@ def test_sees_rows_in_the_default_partitions(acme):
     )
 
 
+def test_warns_of_long_codes_that_carriers_block(acme):
+    real = world.make("real", provider="twilio", credentials={"account_sid": "AC1", "auth_token": "t"})
+    assert found("registrations").level is Level.OK
+    for last in range(5):
+        Sender.objects.create(tenant=real.tenant, brand=real.brand, account=real.account, address=f"+1212555012{last}")
+    said = found("registrations")
+    assert said.level is Level.WARN
+    assert said.told == (
+        f"{registering.WORDS}: +12125550120 of main, +12125550121 of main, +12125550122 of main and 2 more"
+    )
+    assert said.remedy == registering.REMEDY
+
+
 def test_sees_migrations_that_are_missing(acme):
     execute("DELETE FROM django_migrations WHERE app = 'tracking'")
     findings = {each.about: each for each in doctor.examine()}
@@ -246,3 +262,24 @@ def test_does_not_wait_for_a_long_count(acme, monkeypatch):
     monkeypatch.setattr(backlog.audits, "duplicates", lambda **_: execute("SELECT pg_sleep(20)"))
     assert found("duplicates").level is Level.WARN
     assert "`manage.py audit`" in found("duplicates").remedy
+
+
+def test_says_that_a_range_of_numbers_waits_for_a_review(acme):
+    assert found("traffic").level is Level.OK
+    row = TrafficCount.objects.create(
+        tenant=acme.tenant, subject="range:+1212234", starts_at=database.now(), held_at=database.now()
+    )
+    assert found("traffic").level is Level.OK
+    for minutes, level in ((6, Level.WARN), (125, Level.BAD)):
+        TrafficCount.objects.update(held_at=database.now() - timedelta(minutes=minutes))
+        assert found("traffic").level is level
+        assert "Ranges of numbers to review" in found("traffic").remedy
+    traffic.decide(count=row, let_through=True, by="ann", now=database.now())
+    assert found("traffic").level is Level.OK
+
+
+def test_says_where_few_confirm_their_opt_in(acme):
+    assert found("opt-ins").level is Level.OK
+    for _ in range(20):
+        traffic.note_opt_in_asked(tenant=acme.tenant, number="+12122345678", now=database.now())
+    assert (found("opt-ins").level, found("opt-ins").told) == (Level.WARN, "confirmed for acme, US: 0 of 20")

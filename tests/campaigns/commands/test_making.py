@@ -3,6 +3,7 @@
 import pytest
 
 from campaigns.models import Campaign, RecipientList, Template
+from providers import registering
 from providers.models import ProviderAccount, Registration, Sender
 from smsplatform.tenancy.models import ApiKey, AuditEvent, Brand, Tenant
 from tests import world
@@ -25,14 +26,23 @@ def verbs():
 
 class TestTenant:
     def test_is_made_with_what_is_said(self):
-        assert ask("create_tenant acme --name 'Acme Inc' --weight 3 --countries us,gb --actor ana") == {
+        assert ask(
+            "create_tenant acme --name 'Acme Inc' --weight 3 --countries us,gb --approve-above 50000 --actor ana"
+        ) == {
             "tenant": "acme",
             "name": "Acme Inc",
             "weight": 3,
             "countries": ["GB", "US"],
+            "approve_above": 50_000,
             "made": True,
         }
         assert verbs() == [("ana", "tenant.created")]
+
+    def test_may_let_the_api_and_forms_reach_other_countries(self):
+        run("create_tenant acme --countries us,gb --triggered-countries gb --triggered-segments 70")
+        tenant = Tenant.objects.get()
+        assert (tenant.allowed_triggered_countries, tenant.triggered_segments) == ({"GB"}, 70)
+        assert "--triggered-countries: XX is no country" in refused("create_tenant bolt --triggered-countries XX")
 
     def test_is_there_when_made_again(self):
         run("create_tenant acme --name Acme --weight 3")
@@ -75,6 +85,8 @@ class TestBrand:
             "person_cap": 2,
             "person_cap_hours": 48,
             "link_domain": "go.example.com",
+            "consent_kept": "here",
+            "undo_above": None,
             "made": True,
         }
 
@@ -99,6 +111,11 @@ class TestBrand:
             ("acme shoes --opens 22:00", "--opens: must come before the closing time"),
             ("acme shoes --daily-cap=-1", "--daily-cap: Ensure this value"),
             ("acme shoes --person-cap 0", "--person-cap: Ensure this value"),
+            (
+                "acme shoes --person-cap 4",
+                "--person-cap: 4 in 24 hours would loosen: the platform allows 3 in 24 hours",
+            ),
+            ("acme shoes --person-cap-hours 12", "--person-cap: 3 in 12 hours would loosen"),
             ("acme shoes --person-cap-hours 0", "--person-cap-hours: Ensure this value"),
             ("acme shoes --link-domain https://go.example.com", "--link-domain: 'https://go.example.com' is no host"),
         ],
@@ -287,6 +304,14 @@ class TestSender:
         assert verbs() == [("operator", "sender.added")]
         assert "position is 2, not 1" in refused("add_sender acme acme main +18885550199 --position 1")
 
+    def test_is_told_where_carriers_block_it(self, acme):
+        run(
+            "create_provider_account acme --name real --provider twilio --credential account_sid=AC1"
+            " --credential auth_token=t"
+        )
+        assert f"  +12125550123: {registering.WORDS}; " in run("add_sender acme acme real +12125550123")
+        assert registering.WORDS not in run("add_sender acme acme real +12125550124 --registration C1")
+
     def test_may_be_an_address_in_any_case(self, acme):
         run(
             "create_provider_account acme --name mail --provider smtp --base-url smtp://127.0.0.1:25"
@@ -397,6 +422,26 @@ class TestTemplate:
     def test_is_refused(self, acme, line, said):
         assert said in refused(f"create_template {line}")
 
+    def test_has_a_text_for_each_language(self, acme):
+        line = "create_template acme acme hello --text 'Acme STOP' --translation"
+        made = ask(f"{line} 'es=Hola {{{{ name }}}}' --translation 'French=Acme STOP'")
+        assert (made["version"], made["languages"]) == (1, ["es", "fr"])
+        assert [(each["language"], each["code"]) for each in made["findings"]] == [
+            ("es", "brand_name_missing"),
+            ("es", "stop_missing"),
+        ]
+        assert "warning: es, line 1, column 1: the text does not name Acme" in run(f"{line} es=Hola")
+        assert Template.objects.get().latest.texts == {"es": "Hola"}
+        assert ask("create_template acme acme hello --text 'Acme STOP'")["made"] is False, "the translations stay"
+        for given, said in (
+            ("Hola", "--translation: 'Hola' is no text of a language"),
+            ("nowhere=Hola", "--translation: 'nowhere=Hola' is no text of a language"),
+            ("es=", "--translation: 'es=' is no text of a language"),
+            ("'es={{ x'", "--translation: es, line 1, column 1: {{ is never closed"),
+            ("es=bit.ly/x", "--translation: es, line 1, column 1: bit.ly must not be in a text"),
+        ):
+            assert said in refused(f"{line} {given}")
+
     def test_refuses_a_file_that_is_no_text(self, acme, tmp_path):
         file = tmp_path / "picture"
         file.write_bytes(b"\xff\xd8\xff")
@@ -410,6 +455,7 @@ class TestCampaign:
             "create_campaign acme acme spring --text 'Hello' --list everybody --minus-list staff --category informational"
             " --schedule local --local-at 2030-03-01T09:00 --past-policy next_day --lateness-minutes 30"
         )
+        assert [each["code"] for each in made.pop("findings")] == ["brand_name_missing"]
         assert made == {
             "tenant": "acme",
             "brand": "acme",
@@ -419,6 +465,8 @@ class TestCampaign:
             "category": "informational",
             "lists": ["everybody"],
             "minus_lists": ["staff"],
+            "spread_hours": None,
+            "most_per_hour": None,
             "next_at": None,
             "made": True,
         }

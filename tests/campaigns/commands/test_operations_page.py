@@ -74,7 +74,7 @@ def test_runs_from_the_first_to_the_last(simulator, monkeypatch, tmp_path):
         ("shoes", "twilio"),
         ("shoes", "twilio"),
     ]
-    assert Suppression.objects.count() == 2
+    assert Suppression.objects.count() == 4
     assert [text for name, text in said if name == "launch"][1].startswith("already launched")
     assert [text.splitlines()[-1] for name, text in said if name == "audit"] == ["clean"]
 

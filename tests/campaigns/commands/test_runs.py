@@ -281,6 +281,7 @@ class TestExplain:
         assert told["permit"]["over_cap"] is False
         said = run(f"explain {told['id']}")
         assert "try 1 claimed for main (simulator)" in said
+        assert "; passed quiet_hours@" in said
         assert "The provider has taken it" in said
 
     def test_tells_why_not(self, acme):

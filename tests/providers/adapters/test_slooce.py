@@ -251,10 +251,25 @@ def test_reads_a_refusal_by_its_result(said, outcome, status):
     ],
 )
 def test_reads_a_refusal_of_unknown_words_by_its_status(status, outcome):
-    """Nor is a person suppressed for a 403: it may say that their number is wrong."""
+    """A 403 may say that the number is wrong: rather one number too many is never tried again than one person too few."""
     for body in (response("no such words"), f'<response id="{REFERENCE}">Words</response>'.encode()):
         result = read(status, body)
-        assert (result.outcome, result.opted_out) == (outcome, False)
+        assert (result.outcome, result.opted_out) == (outcome, status == 403)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_opt_out"),
+    [
+        ("invalid mt request", True),
+        ("empty mt request", True),
+        ("invalid phonenumber", False),
+        ("unsupported operator", False),
+        ("unknown error", False),
+        ("service deactivated", False),
+    ],
+)
+def test_a_403_is_an_opt_out_unless_its_words_mean_something_else(said, is_opt_out):
+    assert read(403, response(said)).opted_out is is_opt_out
 
 
 @pytest.mark.parametrize(("status", "result"), [(403, "unknown error"), (401, "unknown error"), (429, "unknown error")])

@@ -140,6 +140,28 @@ def test_says_what_the_account_wants_to_be_said(options, header, value):
     assert mail_of(smtp(**options).call(MESSAGE))[header] == value
 
 
+@pytest.mark.parametrize(
+    ("url", "options", "ways", "is_one_click"),
+    [
+        (
+            "https://go.acme.example/o/x-1_Y",
+            {},
+            f"<https://go.acme.example/o/x-1_Y>, <mailto:{SENDER}?subject=STOP>",
+            True,
+        ),
+        ("http://127.0.0.1:8000/o/x-1_Y", {}, f"<mailto:{SENDER}?subject=STOP>", False),  # RFC 8058 wants https
+        ("", {}, f"<mailto:{SENDER}?subject=STOP>", False),
+        ("https://go.acme.example/o/x>\r\nBcc: y@z.example", {}, f"<mailto:{SENDER}?subject=STOP>", False),
+        ("https://go.acme.example/o/x", {"list_unsubscribe": "mailto:o@b.example"}, "<mailto:o@b.example>", False),
+        ("https://go.acme.example/o/x", {"list_unsubscribe": "https://b.example"}, "<https://b.example>", True),
+    ],
+)
+def test_carries_the_platforms_opt_out_page_unless_the_account_has_its_own(url, options, ways, is_one_click):
+    mail = mail_of(smtp(**options).call(replace(MESSAGE, opt_out_url=url)))
+    assert mail["List-Unsubscribe"] == ways
+    assert mail["List-Unsubscribe-Post"] == ("List-Unsubscribe=One-Click" if is_one_click else None)
+
+
 def test_a_long_address_to_unsubscribe_stays_one_line():
     way = "https://brand.example/" + "u" * 300
     assert f"\r\nList-Unsubscribe: <{way}>\r\n".encode() in smtp(list_unsubscribe=way).call(MESSAGE).body

@@ -8,7 +8,7 @@ from providers import checking
 from providers.models import ProviderAccount
 from tests import world
 from tests.campaigns.commands.shell import ask, failed, refused, run
-from tests.promises.vendor import Vendor
+from tests.vendor import Vendor
 
 pytestmark = pytest.mark.django_db
 

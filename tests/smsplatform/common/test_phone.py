@@ -59,6 +59,7 @@ def test_reads_one_number_however_it_is_written(raw):
         ("+1 (876) 234-5678", {}, "+18762345678", "JM", Kind.MOBILE),
         ("+1 809 234 5678", {}, "+18092345678", "DO", Kind.FIXED_OR_MOBILE),
         ("+1 242 357 1234", {}, "+12423571234", "BS", Kind.MOBILE),
+        ("+447012345678", {}, "+447012345678", "GB", Kind.PERSONAL),
     ],
 )
 def test_takes_numbers_of_the_allowed_countries(raw, options, e164, country, kind):
@@ -123,6 +124,12 @@ def test_takes_numbers_of_the_allowed_countries(raw, options, e164, country, kin
         ("+883510012345678", "satellite"),
         ("+442079460018", "landline"),
         ("+49 30 123456", "landline"),
+        ("+4918012345", "shared_cost"),
+        ("+447640123456", "pager"),
+        ("+445512345678", "company_number"),
+        ("+49177991234567", "voicemail"),
+        ("+445612345678", "voip"),
+        ("+16644913456", "landline"),
         ("2125550100", "reserved_number"),
         ("2125550199", "reserved_number"),
         ("+15005550006", "reserved_number"),

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 
+from smsplatform.common import database
 from smsplatform.common.console import Answer, OperatorCommand, made, make_once
 from smsplatform.common.errors import InvalidInput
-from smsplatform.tenancy import access, audit
+from smsplatform.tenancy import access, audit, consent_keeping
 from smsplatform.tenancy.models import Brand
 
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*(:[0-9]{1,5})?").fullmatch
@@ -29,6 +30,10 @@ class Command(OperatorCommand):
         "person_cap": "--person-cap",
         "person_cap_hours": "--person-cap-hours",
         "link_domain": "--link-domain",
+        "consent_attestation": "--consent-elsewhere",
+        "max_segments": "--max-segments",
+        "adds_stop_line": "--stop-line",
+        "undo_above": "--undo-above",
     }
 
     def declare(self, parser: ArgumentParser) -> None:
@@ -43,6 +48,17 @@ class Command(OperatorCommand):
         parser.add_argument("--person-cap", type=int, help="marketing messages per person in the window (3)")
         parser.add_argument("--person-cap-hours", type=int, help="the window's length (24)")
         parser.add_argument("--link-domain", help="host of its short links (the platform's)")
+        parser.add_argument(
+            "--consent-elsewhere",
+            metavar="WORDS",
+            help="the tenant keeps the proof of consent itself and vouches for it in these words"
+            " (it is kept here: nobody is texted without a consent on record)",
+        )
+        parser.add_argument("--max-segments", type=int, help="a longer text is not sent (the platform's limit)")
+        parser.add_argument(
+            "--stop-line", choices=("yes", "no"), help="tell people every 30 days how to end the texts (yes)"
+        )
+        parser.add_argument("--undo-above", type=int, help="people above which a launch can be undone (the platform's)")
 
     def act(self, options: dict[str, Any]) -> Answer:
         """Make it, or find the same one."""
@@ -65,8 +81,15 @@ class Command(OperatorCommand):
                     "person_cap": options["person_cap"],
                     "person_cap_hours": options["person_cap_hours"],
                     "link_domain": _host(options["link_domain"]),
+                    "max_segments": options["max_segments"],
+                    "adds_stop_line": options["stop_line"] and options["stop_line"] == "yes",
+                    "undo_above": options["undo_above"],
                 },
             )
+            words = options["consent_elsewhere"]
+            if words is not None and words.strip() != brand.consent_attestation:
+                now = database.now()
+                consent_keeping.keep_elsewhere(brand=brand, words=words, actor=options["actor"], now=now)
             if is_new:
                 audit.record(actor=options["actor"], verb="brand.created", target=brand.slug, tenant=tenant)
         data = {
@@ -80,6 +103,8 @@ class Command(OperatorCommand):
             "person_cap": brand.person_cap,
             "person_cap_hours": brand.person_cap_hours,
             "link_domain": brand.link_domain,
+            "consent_kept": brand.consent_kept,
+            "undo_above": brand.undo_above,
             "made": is_new,
         }
         return Answer(data, [made("brand", brand.slug, is_new=is_new)])

@@ -16,7 +16,15 @@ class Command(OperatorCommand):
     """Running it again with the same values changes nothing."""
 
     help = "Make a tenant (a client business)."
-    option_names: ClassVar = {"slug": "SLUG", "name": "--name", "weight": "--weight", "countries": "--countries"}
+    option_names: ClassVar = {
+        "slug": "SLUG",
+        "name": "--name",
+        "weight": "--weight",
+        "countries": "--countries",
+        "triggered_countries": "--triggered-countries",
+        "triggered_segments": "--triggered-segments",
+        "approve_above": "--approve-above",
+    }
 
     def declare(self, parser: ArgumentParser) -> None:
         """Declare the options."""
@@ -24,6 +32,11 @@ class Command(OperatorCommand):
         parser.add_argument("--name", help="its name for people (the slug)")
         parser.add_argument("--weight", type=int, help="turns per round when batches are handed out (1)")
         parser.add_argument("--countries", help="whose numbers may be texted, like US,CA (these two)")
+        parser.add_argument("--triggered-countries", help="of these, whose numbers the API and forms may text (US,CA)")
+        parser.add_argument(
+            "--triggered-segments", type=int, help="segments a day, to each country, that the API and forms may trigger"
+        )
+        parser.add_argument("--approve-above", type=int, help="people above which a second person must say yes")
 
     def act(self, options: dict[str, Any]) -> Answer:
         """Make it, or find the same one."""
@@ -36,7 +49,10 @@ class Command(OperatorCommand):
                 given={
                     "name": options["name"] or (None if is_known else slug),
                     "weight": options["weight"],
-                    "countries": _countries(options["countries"]),
+                    "countries": _countries(options["countries"], "countries"),
+                    "triggered_countries": _countries(options["triggered_countries"], "triggered_countries"),
+                    "triggered_segments": options["triggered_segments"],
+                    "approve_above": options["approve_above"],
                 },
             )
             if is_new:
@@ -46,15 +62,16 @@ class Command(OperatorCommand):
             "name": tenant.name,
             "weight": tenant.weight,
             "countries": sorted(tenant.allowed_countries),
+            "approve_above": tenant.approve_above,
             "made": is_new,
         }
         return Answer(data, [made("tenant", tenant.slug, is_new=is_new)])
 
 
-def _countries(text: str | None) -> list[str] | None:
+def _countries(text: str | None, field: str) -> list[str] | None:
     if text is None:
         return None
     try:
         return phone.countries([part for part in text.split(",") if part.strip()] or [""])
     except ValueError as error:
-        raise InvalidInput(str(error), field="countries") from None
+        raise InvalidInput(str(error), field=field) from None

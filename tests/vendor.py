@@ -4,13 +4,39 @@ import re
 import socket
 import struct
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 OK = b'HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"id":"m1"}'
 HTML = b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n<html>no</html"
-DROP, RESET, SILENCE, HALF = object(), object(), object(), b"HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n{"
+# A whole answer that no vendor gives, after which the connection stays open.
+NOTHING = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+GARBAGE = b"\x00\x9d 2o0 ok then\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is said before the connection is closed in the middle."""
+
+    said: bytes
+
+
+DROP, RESET, SILENCE = object(), object(), object()
+HALF_HEAD, HALF = Cut(b"HTTP/1.1 201 Crea"), Cut(b"HTTP/1.1 201 Created\r\nContent-Length: 50\r\n\r\n{")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+
+@contextmanager
+def nobody():
+    """An address at which nobody listens, nor will."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+def moved(status, url):
+    """An answer that sends the client elsewhere."""
+    return b"HTTP/1.1 %d Moved\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % (status, url.encode())
 
 
 @dataclass
@@ -33,6 +59,10 @@ class Vendor:
             self._listener.shutdown(socket.SHUT_RDWR)  # ends the accept that keeps the port open
         for connection in [self._listener, *self._open]:
             connection.close()
+
+    def hang_up(self):
+        """Close the newest connection, on which nothing is being said."""
+        self._open[-1].shutdown(socket.SHUT_RDWR)
 
     def _accept(self):
         while True:
@@ -58,10 +88,11 @@ class Vendor:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     connection.close()
                     return
-                connection.sendall(answer)
-                if answer is HALF:
+                if isinstance(answer, Cut):
+                    connection.sendall(answer.said)
                     connection.close()
                     return
+                connection.sendall(answer)
         except OSError:
             return
 
