@@ -25,7 +25,7 @@ from tests.clocks import awake_zone
 from tests.ground import Client, Ground, wait_for
 
 WORKERS = ("worker-sql/1", "worker-sql/2", "worker-http/1", "worker-http/2")
-BASE = ("simulator", "web", *WORKERS, "beat")
+BASE = ("simulator", "web", *WORKERS, "worker-urgent", "beat")
 CONCURRENCY = 16  # requests in the air, per child of worker-http
 CHILDREN = 4  # of worker-http
 IN_AIR = CONCURRENCY * CHILDREN  # most that one worker-http may leave in doubt
@@ -229,16 +229,16 @@ class Play:
 
     def _busy(self) -> str:
         """Name what still moves, or nothing."""
-        [(unmade, leased, working, waiting, news)] = rows(
+        [(unmade, leased, working, waiting, events, stops, open_batches)] = rows(
             """
             SELECT (SELECT count(*) FROM campaigns_run WHERE id = ANY(%(runs)s) AND materialised_at IS NULL),
               (SELECT count(*) FROM campaigns_batch WHERE run_id = ANY(%(runs)s) AND phase = 'leased'),
               (SELECT count(*) FROM campaigns_dispatch WHERE run_id = ANY(%(runs)s) AND state = ANY(%(busy)s)),
               (SELECT count(*) FROM campaigns_dispatch WHERE run_id = ANY(%(runs)s) AND state = 'held'
                  AND NOT reason = ANY(%(fates)s)),
-              (SELECT count(*) FROM campaigns_rawevent WHERE applied_at IS NULL)
-                + (SELECT count(*) FROM campaigns_reply WHERE is_opt_out AND tidied_at IS NULL)
-                + (SELECT count(*) FROM campaigns_batch WHERE run_id = ANY(%(runs)s) AND phase <> 'closed'
+              (SELECT count(*) FROM campaigns_rawevent WHERE applied_at IS NULL),
+              (SELECT count(*) FROM campaigns_reply WHERE is_opt_out AND tidied_at IS NULL),
+              (SELECT count(*) FROM campaigns_batch WHERE run_id = ANY(%(runs)s) AND phase <> 'closed'
                      AND due_at < now() + interval '1 minute')
             """,
             {
@@ -248,8 +248,16 @@ class Play:
             },
         )
         webhooks = self.floor.simulator.ledger()["webhooks"]
-        open_ = webhooks["events"] - webhooks["answered"] - webhooks["given_up"]
-        found = {"unmade": unmade, "leased": leased, "working": working, "held": waiting, "news": news, "hooks": open_}
+        found = {
+            "unmade": unmade,
+            "leased": leased,
+            "working": working,
+            "held": waiting,
+            "events": events,
+            "stops": stops,
+            "batches": open_batches,
+            "hooks": webhooks["events"] - webhooks["answered"] - webhooks["given_up"],
+        }
         self.last_seen = found
         return ", ".join(name for name, number in found.items() if number)
 
