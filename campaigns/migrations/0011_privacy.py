@@ -1,12 +1,20 @@
 from django.db import migrations, models
 
+# Numbers stood in full in what the admin recorded about people until now.
+MASK_WHAT_IS_THERE = r"""
+UPDATE django_admin_log SET object_repr = regexp_replace(object_repr, '(\+\d)\d{3,}(\d{4})', '\1*******\2', 'g')
+WHERE object_repr ~ '\+\d{8,}';
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
         ("campaigns", "0010_content"),
         ("compliance", "0010_erasure"),
+        ("admin", "0003_logentry_add_action_flag_choices"),
     ]
     operations = [
+        migrations.RunSQL(MASK_WHAT_IS_THERE, migrations.RunSQL.noop),
         migrations.AddField(
             "run",
             "redacted_at",

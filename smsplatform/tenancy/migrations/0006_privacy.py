@@ -8,8 +8,6 @@ from django.db import migrations, models
 MASK_WHAT_IS_THERE = r"""
 UPDATE tenancy_auditevent SET target = regexp_replace(target, '(\+\d)\d{3,}(\d{4})', '\1*******\2', 'g')
 WHERE target ~ '\+\d{8,}';
-UPDATE django_admin_log SET object_repr = regexp_replace(object_repr, '(\+\d)\d{3,}(\d{4})', '\1*******\2', 'g')
-WHERE object_repr ~ '\+\d{8,}';
 """
 APPEND_ONLY = """
 CREATE FUNCTION tenancy_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -40,7 +38,6 @@ def own_id():
 class Migration(migrations.Migration):
     dependencies = [
         ("tenancy", "0005_content"),
-        ("admin", "0003_logentry_add_action_flag_choices"),
     ]
     operations = [
         migrations.AlterField(

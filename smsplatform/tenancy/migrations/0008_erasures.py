@@ -6,7 +6,6 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("tenancy", "0007_preflight"),
-        ("compliance", "0010_erasure"),
     ]
 
     operations = [
@@ -18,9 +17,5 @@ class Migration(migrations.Migration):
                 editable=False,
                 help_text="How often somebody was to be forgotten: claims look again when it grows.",
             ),
-        ),
-        migrations.RunSQL(
-            "UPDATE tenancy_tenant t SET erasures = (SELECT count(*) FROM compliance_erasedperson e WHERE e.tenant_id = t.id)",
-            migrations.RunSQL.noop,
         ),
     ]
