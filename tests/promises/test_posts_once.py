@@ -8,7 +8,7 @@ import time_machine
 
 from campaigns.models import Batch
 from campaigns.states import State
-from providers import delivery
+from providers import delivery, throttle
 from providers.adapters.base import HttpCall, Outcome
 from providers.adapters.simulator import SimulatorAdapter, SimulatorCredentials
 from smsplatform.common import database
@@ -124,6 +124,13 @@ def test_who_is_late_all_the_time_posts_everything_in_the_end(poster):
         [result] = posted(poster, late, again=lambda segments: asked.append(segments) or [-0.2])
         assert result.outcome is Outcome.ACCEPTED
         assert 1 < len(asked) <= 5  # 10, 20, 40, 80, 160 milliseconds are not enough
+        assert asked[0] == [1]
+        assert asked[1:] == [[2]] * (len(asked) - 1)  # what may be so late must not bunch up with others
+
+
+def test_lateness_never_bunches_up_beyond_the_limit():
+    assert throttle._SHARE * (1 + throttle._BURST + delivery._TOO_LATE_TO_BE_EXACT) <= 1
+    assert throttle._SHARE * (1 + throttle._BURST + delivery._MOST_LATE) / 2 <= 1
 
 
 def test_a_step_of_the_wall_clock_moves_no_date(poster):
