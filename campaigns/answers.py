@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import QuerySet
 
 from campaigns import conversations, joining, notifications, reading, replies
 from campaigns.models import Conversation, Keyword, Reply
@@ -44,15 +45,19 @@ class Done:
 def answer_replies(now: datetime) -> int:
     """Apply the texts that wait, conversation by conversation, the oldest first; return how many answers go out."""
     replies.read_incomplete(now)
-    waiting = (
-        Reply.objects.filter(apply_at__lte=now, brand__isnull=False)
-        .exclude(kind="")
-        .order_by("apply_at", "id")
-        .values_list("brand_id", "number")[:_AT_ONCE]
-    )
+    waiting = _waiting(now).order_by("apply_at", "id").values_list("brand_id", "number")[:_AT_ONCE]
     people = list(dict.fromkeys(waiting))
     brands = Brand.objects.select_related("tenant").in_bulk({brand_id for brand_id, _ in people})
     return sum(_converse(brands[brand_id], number, now) for brand_id, number in people)
+
+
+def is_anybody_waiting(now: datetime) -> bool:
+    """Return whether there are texts to apply now."""
+    return _waiting(now).exists()
+
+
+def _waiting(now: datetime) -> QuerySet[Reply]:
+    return Reply.objects.filter(apply_at__lte=now, brand__isnull=False).exclude(kind="")
 
 
 def _converse(brand: Brand, number: str, now: datetime) -> int:

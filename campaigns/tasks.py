@@ -3,6 +3,7 @@
 Queues: `<lane>.sql` and `<lane>.http` for the stages, `control` for ticks, `events` for webhooks, `imports`.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -39,13 +40,14 @@ from campaigns.models import Lane
 from campaigns.pipeline import PIPELINE, Stage, record_results
 from campaigns.scheduling import Leased
 from compliance import consent, hygiene, traffic
-from smsplatform.common import database, partitions
+from smsplatform.common import database, partitions, redis
 from smsplatform.tenancy import seals
 
 log = structlog.get_logger("tasks")
 
 _IMPORT_TURN: Final = timedelta(seconds=60)
 _LONG_TURN: Final = timedelta(seconds=60)
+_ANSWER_TURN: Final = 5  # seconds
 
 
 def _task(stage: Stage) -> Any:
@@ -169,12 +171,21 @@ def apply_events() -> None:
 
 @shared_task(name="answer_replies", queue="urgent.sql")
 def answer_replies() -> None:
-    """Do what people's texts ask for, hand their answers out at once, and tidy. It shares no queue with the work on events."""
-    if answers.answer_replies(database.now()):
-        collect()
-    # Not with the events: behind a flood of reports it would be late in lists and totals. The claim asks by itself.
-    replies.tidy_stops(database.now())
-    opt_outs.tidy(database.now())
+    """Do what people's texts ask for, hand their answers out at once, and tidy, until nothing waits or the turn is over.
+
+    It shares no queue with the work on events, and one worker at a time does it: a flood of texts leaves the lane's others
+    to urgent messages.
+    """
+    with redis.turn("answer_replies", seconds=2 * _ANSWER_TURN) as is_ours:
+        until = time.monotonic() + _ANSWER_TURN
+        goes_on = is_ours
+        while goes_on:
+            if answers.answer_replies(database.now()):
+                collect()
+            # Not with the events: behind a flood of reports it would be late in lists and totals. The claim asks by itself.
+            replies.tidy_stops(database.now())
+            opt_outs.tidy(database.now())
+            goes_on = answers.is_anybody_waiting(database.now()) and time.monotonic() < until
 
 
 @shared_task(name="recover")

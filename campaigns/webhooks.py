@@ -5,7 +5,6 @@ inbound STOP, the suppression, before it answers (P6). Everything else follows b
 up: the events wait in Postgres. Our store down, or the account unreadable: 503, so that the vendor repeats.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,14 +17,15 @@ from django.views.decorators.csrf import csrf_exempt
 from campaigns import arrivals, refusals, replies
 from campaigns.arrivals import AccountChanged
 from campaigns.models import RawEvent
+from campaigns.nudges import Nudge
 from providers.adapters.base import Adapter, Event, Inbound, MalformedEvent, Receipt, WebhookRequest
 from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common.sessionless import sessionless
 
 log = structlog.get_logger("webhook")
 
-_NUDGE_WAIT: Final = 0.25  # seconds; one task applies what comes meanwhile
-_NUDGE_PAUSE: Final = 1.0  # seconds between two of them: the more at once, the less each costs
+_nudge = Nudge("apply_events", wait=0.25, pause=1.0)  # the more at once, the less each costs
+_have_answered = Nudge("answer_replies", pause=0.25)  # at once, as people wait
 _MOST_REMEMBERED: Final = 1000
 
 # Accounts that were called with a good signature, by (provider, key), with their adapters: to make one is to decrypt.
@@ -120,35 +120,6 @@ def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Event
         fresh = [events[place] for place in kept.news]
         replies.take_in(account, raw, [event for event in fresh if not isinstance(event, Receipt)])
     return True
-
-
-_nudged_for = 0.0
-
-
-def _nudge() -> None:
-    """Have the events applied soon, those of the next instants with them; a dead broker only costs the speed."""
-    global _nudged_for  # noqa: PLW0603 - a hint per process; losing or doubling it does no harm
-    now = time.monotonic()
-    if now < _nudged_for:
-        return
-    wait = max(_nudged_for + _NUDGE_PAUSE - now, _NUDGE_WAIT)
-    _nudged_for = now + wait
-    from campaigns import tasks
-
-    try:
-        tasks.apply_events.apply_async(countdown=wait, expires=10)
-    except Exception:  # noqa: BLE001 - the event is stored; only its speed is at stake
-        log.warning("webhook.nudge_failed")
-
-
-def _have_answered() -> None:
-    """Have people answered at once; beat does it within a second all the same."""
-    from campaigns import tasks
-
-    try:
-        tasks.answer_replies.apply_async(expires=10)
-    except Exception:  # noqa: BLE001 - the text is stored; only its speed is at stake
-        log.warning("webhook.nudge_failed")
 
 
 def _refuse(status: int, reason: str, provider: str, detail: str = "") -> HttpResponse:

@@ -157,22 +157,6 @@ def store_at_once(together, calls):
         return first.result(10), [one.result(10) for one in stored]
 
 
-def test_every_event_is_followed_by_a_nudge_and_there_are_few(monkeypatch):
-    from campaigns import tasks
-
-    clock, published = [1000.0], []
-    monkeypatch.setattr(webhooks, "_nudged_for", 0.0)
-    monkeypatch.setattr(webhooks.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(
-        tasks.apply_events, "apply_async", lambda countdown, expires: published.append(clock[0] + countdown)
-    )
-    for step in range(100):
-        clock[0] = 1000 + step / 20
-        webhooks._nudge()
-        assert 0 < published[-1] - clock[0] <= webhooks._NUDGE_PAUSE
-    assert len(published) <= 6
-
-
 @pytest.mark.parametrize(
     ("url", "stored"),
     [

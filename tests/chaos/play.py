@@ -25,7 +25,8 @@ from tests.clocks import awake_zone
 from tests.ground import Client, Ground, wait_for
 
 WORKERS = ("worker-sql/1", "worker-sql/2", "worker-http/1", "worker-http/2")
-BASE = ("simulator", "web", *WORKERS, "worker-urgent", "beat")
+ALL_WORKERS = (*WORKERS, "worker-urgent")
+BASE = ("simulator", "web", *ALL_WORKERS, "beat")
 CONCURRENCY = 16  # requests in the air, per child of worker-http
 CHILDREN = 4  # of worker-http
 IN_AIR = CONCURRENCY * CHILDREN  # most that one worker-http may leave in doubt

@@ -25,7 +25,7 @@ from compliance.models import Suppression
 from providers.models import AccountHealth
 from smsplatform.common import database
 from tests.chaos import faults, texts, worker
-from tests.chaos.play import CONCURRENCY, IN_AIR, REPORTS, WORKERS, Play, horizon
+from tests.chaos.play import ALL_WORKERS, CONCURRENCY, IN_AIR, REPORTS, WORKERS, Play, horizon
 from tests.ground import Client, wait_for
 
 Act = Callable[[Play], None]
@@ -399,7 +399,7 @@ def inbound_burst(play: Play) -> None:
     play.expected.fates.add(STOPPED)
     client = play.client()
     run = play.launch(client)
-    play.floor.stop(*WORKERS, "beat")
+    play.floor.stop(*ALL_WORKERS, "beat")
     bodies = texts.bodies(client, count, play.random)
     statuses = texts.post(play.place / f"{play.name}.jsonl", bodies)
     play.notes["answered"] = ", ".join(f"{status}: {number:,}" for status, number in sorted(statuses.items()))
@@ -411,7 +411,7 @@ def inbound_burst(play: Play) -> None:
     if (replies.count(), suppressed) != (count, stops):
         play.flaws.append(f"{replies.count():,} of {count:,} replies and {suppressed} of {stops} opt-outs are stored")
     began = time.monotonic()
-    play.floor.start(*WORKERS, "beat")
+    play.floor.start(*ALL_WORKERS, "beat")
     play.finish(seconds=180)
     play.notes["processed in"] = f"{time.monotonic() - began:.0f} s"
     texted = Dispatch.objects.of_run(run.pk).filter(accepted_at__isnull=False).values_list("number", flat=True)

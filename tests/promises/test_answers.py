@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from campaigns import answers, notifications, tasks
+from campaigns import answers, notifications, tasks, webhooks
 from campaigns.models import Attempt, Batch, Dispatch, Reply
+from campaigns.nudges import Nudge
 from campaigns.states import State
-from smsplatform.common import database
+from smsplatform.common import database, redis
 from tests import world
 from tests.architecture import source
 from tests.promises import aftermath, hooks, sound, talk
@@ -256,8 +257,35 @@ def test_the_task_answers_at_once(shop, ana, monkeypatch):
     assert handed == ["urgent"]
 
 
+def test_one_worker_at_a_time_answers_and_goes_on_until_nobody_waits(shop, ana, monkeypatch):
+    monkeypatch.setattr(tasks, "hand_out", lambda lane: None)
+    monkeypatch.setattr(answers, "_AT_ONCE", 1)
+    others = [Person(shop, ana.simulator, shop.recipient().number) for _ in range(3)]
+    for person in (ana, *others):
+        person.writes("STOP")
+    with redis.turn("answer_replies", seconds=5) as is_ours:
+        assert is_ours
+        tasks.answer_replies()
+        assert Reply.objects.filter(apply_at__isnull=False).count() == 4
+    tasks.answer_replies()
+    assert not Reply.objects.filter(apply_at__isnull=False).exists()
+
+
+def test_without_redis_everybody_may_answer(shop, ana, monkeypatch):
+    def down():
+        raise redis.Unreachable
+
+    monkeypatch.setattr(tasks, "hand_out", lambda lane: None)
+    ana.writes("STOP")
+    with monkeypatch.context() as patch:
+        patch.setattr(redis, "client", down)
+        tasks.answer_replies()
+    assert not Reply.objects.filter(apply_at__isnull=False).exists()
+
+
 def test_the_webhook_asks_for_an_answer_at_once(shop, ana, monkeypatch):
     asked = []
+    monkeypatch.setattr(webhooks, "_have_answered", Nudge("answer_replies", pause=0.0))
     monkeypatch.setattr(tasks.answer_replies, "apply_async", lambda **given: asked.append(given))
     ana.writes("STOP")
     assert len(asked) == 1
