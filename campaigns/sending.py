@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 import structlog
@@ -30,7 +29,7 @@ from campaigns import fence, introduction, leases, opt_out_links, settling
 from campaigns.leases import LeaseLost
 from campaigns.models import Attempt, Batch, Dispatch, Lane
 from campaigns.states import State
-from campaigns.verbs import Intent, Settlement
+from campaigns.verbs import Intent, Settlement, Way
 from compliance import claim_caps
 from compliance.caps import Refusal
 from compliance.policy import ACCOUNT_CAP, Objection
@@ -75,6 +74,14 @@ class _Row:
     good_until: datetime
     tried: frozenset[int] = field(default_factory=frozenset)
     is_introduced: bool = False  # the text is not the stored one any more
+
+
+class _Granted(NamedTuple):
+    """A row, the channel it goes through, and the instant that the throttle gave it, by `delivery.clock`."""
+
+    row: _Row
+    choice: Choice
+    post_at: float
 
 
 class _Claimed(NamedTuple):
@@ -217,9 +224,9 @@ class _Turn:
         posted = True
         while posted and not self.is_over:
             posted = False
-            for choice in [choice for choice, queue in self.queues.items() if queue]:
+            for choices in self._together():
                 if not self._ends():
-                    posted |= self._post_slice(choice)
+                    posted |= self._post_slice(choices)
         if not self.is_over and not self.in_air:
             self._rest()
 
@@ -258,62 +265,86 @@ class _Turn:
                 [State.READY], State.HELD, now=now, reason="no_sender_for_number", until=now + NO_SENDER_WAIT
             )
 
-    def _post_slice(self, choice: Choice) -> bool:
-        """Take tokens, claim exactly the granted rows, post them; return whether anything went out."""
-        channel, queue = choice.channel, self.queues[choice]
-        if time.monotonic() < self.ask_at.get(choice, 0.0):
+    def _together(self) -> list[list[Choice]]:
+        """Group the choices whose rows can be claimed together: the senders of a pool must not cost a claim each.
+
+        They have the account in common, and the registration, because limits are counted by both.
+        """
+        found: dict[tuple[int, int | None], list[Choice]] = {}
+        for choice, queue in self.queues.items():
+            if queue:
+                found.setdefault((choice.channel.account_id, choice.channel.registration_id), []).append(choice)
+        return list(found.values())
+
+    def _post_slice(self, choices: Sequence[Choice]) -> bool:
+        """Take tokens, claim exactly the granted rows, post them; return whether anything went out.
+
+        The choices are such as `_together` puts together.
+        """
+        choices = [choice for choice in choices if time.monotonic() >= self.ask_at.get(choice, 0.0)]
+        if not choices:
             return False
+        channel = choices[0].channel
         air = delivery.air(channel.account_id, channel.limits.concurrency)
         room = air.allowed - self.flying[channel.account_id]
-        if room < min(SLICE, len(queue), max(air.allowed // 2, 1)):
+        waiting = sum(len(self.queues[choice]) for choice in choices)
+        if room < min(SLICE, waiting, max(air.allowed // 2, 1)):
             return False  # a slice is worth waiting for
-        same = [self._introduced(row, channel) for row in islice(queue, min(SLICE, room))]
-        granted = throttle.take(channel, [row.segments for row in same], look_ahead=self.look_ahead)
-        rows = same[: len(granted.delays)]
-        if len(rows) < len(same):
-            early = throttle.LOOK_AHEAD / 2 if rows else 0.0
-            self.ask_at[choice] = time.monotonic() + max(granted.wait - early, 0)
-        if not rows:
+        granted = self._take_tokens(choices, min(SLICE, room))
+        if not granted:
             return False
         started, wall = delivery.clock(), time.time()
-        claimed = self._claim(choice, rows)
+        claimed = self._claim(granted)
         if claimed is None:
             self.is_over = True
             return False
-        flights, now = claimed.flights, claimed.at
-        for _ in rows:
-            queue.popleft()
+        for each in granted:
+            self.queues[each.choice].popleft()
         post_within = settings.POST_WITHIN.total_seconds()
-        status_url = f"{settings.PUBLIC_URL}/webhooks/{channel.provider}/{channel.key}/status?ref="
-        envelopes = []
-        for row, delay in zip(rows, granted.delays, strict=True):
-            flight = flights.get(row.id)
+        envelopes: dict[Channel, list[Envelope]] = {}
+        for row, choice, post_at in granted:
+            flight = claimed.flights.get(row.id)
             if flight is not None:
-                self.in_air[row.id, flight] = (row, channel)
-                envelopes.append(
+                through = choice.channel
+                self.in_air[row.id, flight] = (row, through)
+                envelopes.setdefault(through, []).append(
                     Envelope(
                         dispatch_id=row.id,
                         flight=flight,
-                        account_id=channel.account_id,
-                        adapter=channel.adapter,
-                        message=_message(row, flight, channel, status_url, self._opt_out_url(row, channel), now),
-                        claimed_at=now,
+                        account_id=through.account_id,
+                        adapter=through.adapter,
+                        message=_message(row, flight, through, self._opt_out_url(row, through), claimed.at),
+                        claimed_at=claimed.at,
                         claimed=claimed.clock,
-                        post_at=started + delay,
+                        post_at=post_at,
                         post_by=started + post_within,
                         wall_by=wall + post_within,
-                        timeout=channel.limits.timeout,
+                        timeout=through.limits.timeout,
                     )
                 )
-        self.flying[channel.account_id] += len(envelopes)
-        delivery.poster().post(
-            envelopes,
-            self.answers,
-            lambda segments: throttle.take(channel, segments, look_ahead=throttle.LOOK_AHEAD_FIRST).delays,
-        )
+        self.flying[channel.account_id] += len(claimed.flights)
+        for through, theirs in envelopes.items():
+            delivery.poster().post(theirs, self.answers, partial(_take_again, through))
         if claimed.refused:
-            self._without_room(channel, rows, claimed.refused)
+            self._without_room(channel, [each.row for each in granted], claimed.refused)
         return True
+
+    def _take_tokens(self, choices: Sequence[Choice], most: int) -> list[_Granted]:
+        """Take tokens for up to so many rows, channel by channel; who was served goes to the end of the line."""
+        granted: list[_Granted] = []
+        for choice in choices:
+            room = most - len(granted)
+            if room <= 0:
+                break
+            same = [self._introduced(row, choice.channel) for row in islice(self.queues[choice], room)]
+            found = throttle.take(choice.channel, [row.segments for row in same], look_ahead=self.look_ahead)
+            now = delivery.clock()
+            granted += [_Granted(row, choice, now + delay) for row, delay in zip(same, found.delays, strict=False)]
+            if len(found.delays) < len(same):
+                early = throttle.LOOK_AHEAD / 2 if found.delays else 0.0
+                self.ask_at[choice] = time.monotonic() + max(found.wait - early, 0)
+            self.queues[choice] = self.queues.pop(choice)
+        return granted
 
     def _opt_out_url(self, row: _Row, channel: Channel) -> str:
         """Return where mail programs may end these mails with one click (RFC 8058); texts carry it in their words."""
@@ -355,10 +386,10 @@ class _Turn:
         text, segments = introduction.introduce(row.text, self.batch.brand.name)
         return row if text == row.text else replace(row, text=text, segments=segments, is_introduced=True)
 
-    def _claim(self, choice: Choice, rows: Sequence[_Row]) -> _Claimed | None:
+    def _claim(self, granted: Sequence[_Granted]) -> _Claimed | None:
         """Ask every question again and write the intent, in one durable transaction; None: do not post any more."""
         claim = uuid.uuid4()
-        channel = choice.channel
+        channel = granted[0].choice.channel
         try:
             with transaction.atomic(durable=True):
                 now, clock = database.now(), delivery.clock()
@@ -378,10 +409,10 @@ class _Turn:
                 )
                 patience = settings.POST_WITHIN + timedelta(seconds=channel.limits.timeout) + settings.HORIZON_MARGIN
                 ours, refused = Dispatch.objects.claim(
-                    sorted([row.id for row in rows], key=attrgetter("int")),
+                    {row.id: Way(choice.channel.sender, choice.reason) for row, choice, _ in granted},
                     objection=objection,
-                    intent=Intent(channel.account_id, channel.sender, choice.reason, claim, now + patience),
-                    texts={row.id: (row.text, row.segments) for row in rows if row.is_introduced},
+                    intent=Intent(channel.account_id, claim, now + patience),
+                    texts={row.id: (row.text, row.segments) for row, _, _ in granted if row.is_introduced},
                     quotas=claim_caps.quotas(route, now) if stop.has_limits else (),
                     now=now,
                 )
@@ -391,7 +422,7 @@ class _Turn:
             return None
         except (DatabaseError, InterfaceError):
             log.warning("claim.failed", batch=self.batch_id, exc_info=True)
-            self._disown(claim, [row.id for row in rows])
+            self._disown(claim, [each.row.id for each in granted])
             return None
         return _Claimed(ours, now, clock, refused)
 
@@ -528,7 +559,12 @@ def _declare_broken(account_id: int, counts: health.Counts) -> None:
     health.declare_broken(account_id, counts, database.now())
 
 
-def _message(row: _Row, flight: int, channel: Channel, status_url: str, opt_out_url: str, now: datetime) -> Message:
+def _take_again(channel: Channel, segments: Sequence[int]) -> Sequence[float]:
+    """Return new instants, as `delivery.Again`, for rows of this channel that missed theirs."""
+    return throttle.take(channel, segments, look_ahead=throttle.LOOK_AHEAD_FIRST).delays
+
+
+def _message(row: _Row, flight: int, channel: Channel, opt_out_url: str, now: datetime) -> Message:
     ours = reference(row.id, flight)
     return Message(
         reference=ours,
@@ -536,7 +572,7 @@ def _message(row: _Row, flight: int, channel: Channel, status_url: str, opt_out_
         sender=channel.sender,
         text=row.text,
         segments=row.segments,
-        status_url=f"{status_url}{ours}",
+        status_url=f"{settings.PUBLIC_URL}/webhooks/{channel.provider}/{channel.key}/status?ref={ours}",
         valid_for=max(int((row.good_until - now).total_seconds()), 1),
         expires_at=row.good_until,
         opt_out_url=opt_out_url,

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
@@ -72,13 +73,18 @@ class Settlement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Through whom a slice is about to be posted, by which claim, and until when an answer can come."""
+    """Through which account a slice is about to be posted, by which claim, and until when an answer can come."""
 
     account_id: int
-    sender: str
-    reason: str
     claim: uuid.UUID
     horizon: datetime
+
+
+class Way(NamedTuple):
+    """From which sender of the account a row is about to be posted, and why from this one."""
+
+    sender: str
+    reason: str
 
 
 class Claimed(NamedTuple):
@@ -296,7 +302,7 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
 
     def claim(
         self,
-        ids: Sequence[uuid.UUID],
+        ways: Mapping[uuid.UUID, Way],
         *,
         objection: Objection,
         intent: Intent,
@@ -307,19 +313,20 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
         """ready -> sending: ask every question again, write the intent of each row's next flight.
 
         Return the flights, and the rows for which the account or carrier has no room: these stay ready.
-        `ids` in order; `texts` has the text and its segments of those that are posted with another one than is stored.
+        `texts` has the text and its segments of those that are posted with another one than is stored.
         Only inside a durable transaction that commits before the first byte leaves; only the rows returned are ours.
         A row that has a live attempt in the ledger although it is ready must not be: it becomes unknown, and the audit
         raises the alarm.
         """
-        if not ids:
+        if not ways:
             return Claimed({}, [])
+        ids = sorted(ways, key=attrgetter("int"))
         locked = rows(
             """
             SELECT id, good_until > %(now)s AND expires_at > %(now)s FROM campaigns_dispatch
             WHERE id = ANY(%(ids)s) AND id BETWEEN %(first)s AND %(last)s AND state = 'ready' ORDER BY id FOR UPDATE
             """,
-            {"now": now, "ids": list(ids), "first": ids[0], "last": ids[-1]},
+            {"now": now, "ids": ids, "first": ids[0], "last": ids[-1]},
         )
         stopped, _ = _judge([row_id for row_id, _ in locked], [State.READY], objection, now, quotas)
         wanted = [row_id for row_id, is_good in locked if is_good and row_id not in stopped]
@@ -331,13 +338,13 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
             return Claimed({}, refused)
         given: dict[str, Any] = {
             "account": intent.account_id,
-            "sender": intent.sender,
             "claim": intent.claim,
             "now": now,
             "horizon": intent.horizon,
-            "reason": intent.reason,
             "rules": objection.dated,
             "ids": wanted,
+            "senders": [ways[row_id].sender for row_id in wanted],
+            "reasons": [ways[row_id].reason for row_id in wanted],
             "first": wanted[0],
             "last": wanted[-1],
         }
@@ -346,9 +353,11 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
                 """
                 INSERT INTO campaigns_attempt
                   (dispatch_id, flight, tenant_id, account_id, sender, claim, claimed_at, horizon_at, outcome, reason, rules)
-                SELECT id, flight + 1, tenant_id, %(account)s, %(sender)s, %(claim)s, %(now)s, %(horizon)s, 'open', %(reason)s,
+                SELECT d.id, d.flight + 1, d.tenant_id, %(account)s, g.sender, %(claim)s, %(now)s, %(horizon)s, 'open', g.reason,
                   %(rules)s
-                FROM campaigns_dispatch WHERE id = ANY(%(ids)s) AND id BETWEEN %(first)s AND %(last)s ORDER BY id
+                FROM unnest(%(ids)s::uuid[], %(senders)s::text[], %(reasons)s::text[]) AS g(id, sender, reason)
+                JOIN campaigns_dispatch d ON d.id = g.id
+                WHERE d.id BETWEEN %(first)s AND %(last)s ORDER BY d.id
                 ON CONFLICT DO NOTHING RETURNING dispatch_id, flight
                 """,
                 given,

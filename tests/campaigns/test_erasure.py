@@ -280,11 +280,11 @@ def test_what_comes_back_from_the_air_is_not_handed_on(acme, simulator, monkeypa
     monkeypatch.setattr(sending, "SLICE", 1)
     claim, claimed = sending._Turn._claim, []
 
-    def asking(turn, choice, rows):
+    def asking(turn, granted):
         if claimed == [gone.number]:  # in the air; whom the next claim looks for is remembered
             erasure.ask(**asked, now=database.now())
-        claimed.extend(row.number for row in rows)
-        return claim(turn, choice, rows)
+        claimed.extend(each.row.number for each in granted)
+        return claim(turn, granted)
 
     monkeypatch.setattr(sending._Turn, "_claim", asking)
     world.work()

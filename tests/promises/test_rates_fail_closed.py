@@ -125,9 +125,9 @@ def test_rows_of_a_slow_claim_go_out_behind_those_that_others_were_granted_meanw
     late, others, posted = [], [], []
     monkeypatch.setattr(delivery, "clock", lambda: clock() + (0.5 if late else 0.0))
 
-    def slowly(turn, choice, rows):
-        claimed = claim(turn, choice, rows)
-        others.extend(clock() + delay for delay in throttle.take(choice.channel, [1] * 20).delays)
+    def slowly(turn, granted):
+        claimed = claim(turn, granted)
+        others.extend(clock() + delay for delay in throttle.take(granted[0].choice.channel, [1] * 20).delays)
         late.append(1)
         return claimed
 

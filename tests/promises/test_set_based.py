@@ -13,6 +13,7 @@ from campaigns.models import Attempt, Batch, Dispatch, RecipientList, Run
 from campaigns.states import State
 from compliance import suppression
 from compliance.policy import Category
+from providers.models import Sender
 from smsplatform.common import database
 from smsplatform.common.database import execute
 from tests import world
@@ -90,6 +91,37 @@ def test_send_costs_the_same_for_each_slice(acme, simulator, monkeypatch):
     assert a_slice == int(a_slice)
     assert costs[3] == costs[1] + 2 * a_slice
     assert a_slice < 25
+
+
+def test_send_costs_the_same_for_any_number_of_senders(acme, simulator, monkeypatch):
+    monkeypatch.setattr(sending, "GROUP", 1000)
+    monkeypatch.setattr(sending, "GROUP_WAIT", 10.0)
+    acme.account.concurrency = 1000
+    acme.account.save()
+    ours = [acme.sender.address]
+    costs = {}
+    for senders in (1, 30):
+        while len(ours) < senders:
+            ours.append(f"+1833555{len(ours):04d}")
+            Sender.objects.create(tenant=acme.tenant, brand=acme.brand, account=acme.account, address=ours[-1])
+        world.ListMember.objects.all().delete()
+        acme.recipients(60)
+        run = acme.run(key=str(senders))
+        batch = world.only_batch(run)
+        lease = world.start(batch)
+        for stage in world.PIPELINE[:4]:
+            stage.run(batch.pk, lease)
+        costs[senders] = len(statements(lambda: world.stage_named("send").run(batch.pk, lease)))  # noqa: B023
+        assert world.states(run) == {State.ACCEPTED: 60}
+    assert costs[30] == costs[1]
+    used = Attempt.objects.filter(dispatch_id__in=Dispatch.objects.of_run(run.pk).values("id"))
+    assert len(set(used.values_list("sender", flat=True))) > 10
+    taken = simulator.ask("GET", "/_control/ledger/messages?limit=1000")["messages"]
+    posted = {each["reference"]: each["sender"] for each in taken}
+    for attempt in used:
+        assert posted[sending.reference(attempt.dispatch_id, attempt.flight)] == attempt.sender
+        assert attempt.reason.startswith("choice 1, position 0, weight 1 of 30")
+    sound.check()
 
 
 def receipts_for(acme, count):

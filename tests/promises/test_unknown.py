@@ -221,7 +221,7 @@ def _claim_then_lose_the_connection(acme, monkeypatch, meanwhile=lambda: None):
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    def losing(turn, channel, rows):
+    def losing(turn, granted):
         commit = BaseDatabaseWrapper.commit
 
         def commit_and_die(wrapper):
@@ -232,7 +232,7 @@ def _claim_then_lose_the_connection(acme, monkeypatch, meanwhile=lambda: None):
             patch.setattr(BaseDatabaseWrapper, "commit", commit_and_die)
             patch.setattr(sending._Turn, "_disown", lambda *arguments: lost.append(arguments))
             lost = []
-            value = claim(turn, channel, rows)
+            value = claim(turn, granted)
         for arguments in lost:
             late_disown(*arguments)
         return value

@@ -38,7 +38,8 @@ class OpenTurn:
             return []
         channel = self.channels[choice % len(self.channels)]
         wanted, self.rows = self.rows[:count], self.rows[count:]
-        claimed = self._turn._claim(routing.Choice(channel, "drawn"), wanted)
+        drawn = routing.Choice(channel, "drawn")
+        claimed = self._turn._claim([sending._Granted(row, drawn, 0.0) for row in wanted]) if wanted else None
         flights, now = (claimed.flights, claimed.at) if claimed else ({}, None)
         return [
             Flight(

@@ -9,7 +9,7 @@ from django.db import transaction
 from campaigns import audits, fence, launch, pipeline
 from campaigns.models import Attempt, Batch, Campaign, Dispatch, Run
 from campaigns.states import State
-from campaigns.verbs import Intent
+from campaigns.verbs import Intent, Way
 from smsplatform.common import database
 from smsplatform.tenancy.models import AuditEvent, Installation
 from tests import world
@@ -37,8 +37,8 @@ def copy(acme):
     now = database.now()
     with transaction.atomic():
         _, objection = pipeline.judge_ready(batch)(acme.account.pk, now)
-        intent = Intent(acme.account.pk, "x", "", uuid.uuid4(), now + timedelta(minutes=1))
-        claimed = Dispatch.objects.claim([first.pk], objection=objection, intent=intent, now=now)
+        intent = Intent(acme.account.pk, uuid.uuid4(), now + timedelta(minutes=1))
+        claimed = Dispatch.objects.claim({first.pk: Way("x", "")}, objection=objection, intent=intent, now=now)
     assert len(claimed.flights) == 1
     Installation.objects.update_or_create(pk=1, defaults={"identity": "another:1"})
     return made
