@@ -81,7 +81,8 @@ def _fresh_redis():
 def _static_files_as_they_are():
     """Pages link to static files by their own names: nothing needs to be collected before the tests."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
+    # And nobody looks for them all again with each new client, which takes longer than most requests.
+    with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}, WHITENOISE_USE_FINDERS=False):
         yield
 
 
