@@ -52,24 +52,29 @@ class World:
 
     def recipient(self, *, zones="", **fields):
         """A New Yorker in this zone (or at this place); else at the world's home, or where it is day now."""
-        number = f"+1212{next(_numbers) + 2_340_000:07d}"
+        [person] = self.recipients(1, zones=zones, **fields)
+        return person
+
+    def recipients(self, count, *, zones="", **fields):
         zones = zones or self.home or awake_zone()
         if ";" not in zones:
             zones += ";NY"
-        person = Recipient.objects.create(
-            tenant=self.tenant,
-            number=number,
-            zones=zones,
-            zone_source="explicit",
-            state_source="area_code",
-            country="US",
-            fields=fields,
+        people = Recipient.objects.bulk_create(
+            Recipient(
+                tenant=self.tenant,
+                number=f"+1212{next(_numbers) + 2_340_000:07d}",
+                zones=zones,
+                zone_source="explicit",
+                state_source="area_code",
+                country="US",
+                fields=fields,
+            )
+            for _ in range(count)
         )
-        ListMember.objects.create(tenant=self.tenant, list=self.people, recipient=person)
-        return person
-
-    def recipients(self, count, **fields):
-        return [self.recipient(**fields) for _ in range(count)]
+        ListMember.objects.bulk_create(
+            ListMember(tenant=self.tenant, list=self.people, recipient=person) for person in people
+        )
+        return people
 
     def campaign(self, text="Hello {{ first_name | default: 'there' }}", **options):
         name = options.pop("name", f"campaign {next(_numbers)}")
