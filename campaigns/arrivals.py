@@ -18,7 +18,7 @@ from smsplatform.common.together import Together
 
 _KEPT_HEADERS: Final = ("content-type", "user-agent")
 _LONGEST_KEY: Final = 200
-_LINGER: Final = 0.003  # seconds; shorter than most ways to us differ
+LINGER: Final = 0.003  # seconds; shorter than most ways to us differ
 _NO_EVENT: Final = -1  # the place of what has no events: the request itself
 
 
@@ -41,23 +41,18 @@ class Arrival:
     def __init__(self, account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> None:
         self.account = account
         self.call = call
+        self.events = events
         self.keys = [(place, key_of(event)) for place, event in enumerate(events)] or [
             (_NO_EVENT, _digest(call.url.encode() + b"\0" + call.body))
         ]
 
 
-def keep(account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> Kept | None:
-    """Store a request in the caller's transaction, unless all of it is known. Raises AccountChanged."""
-    [kept] = insert([Arrival(account, call, events)])
-    return _checked(kept)
-
-
 def keep_together(account: ProviderAccount, call: WebhookRequest, events: Sequence[Event]) -> Kept | None:
-    """Store a request with those that arrive at the same time; it is committed when this returns. As `keep`."""
-    return _checked(_insert_together(Arrival(account, call, events)))
+    """Store a request, unless all of it is known, with those that arrive at the same time; it is committed when this returns.
 
-
-def _checked(kept: Kept | AccountChanged | None) -> Kept | None:
+    Raises AccountChanged.
+    """
+    kept = _insert_together(Arrival(account, call, events))
     if isinstance(kept, AccountChanged):
         raise kept
     return kept
@@ -111,7 +106,7 @@ def insert(arrivals: Sequence[Arrival]) -> list[Kept | AccountChanged | None]:
     return [found[number] if number in found else AccountChanged() for number in range(len(arrivals))]
 
 
-_insert_together = Together(insert, linger=_LINGER)
+_insert_together = Together(insert, linger=LINGER)
 
 
 def _without_token(url: str) -> str:

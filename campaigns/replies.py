@@ -4,10 +4,10 @@ Whatever else a text asks for is done by task, from what is stored here (`answer
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -35,33 +35,52 @@ BY_START: Final = "the person's own START"
 _ASKING: Final = frozenset({Kind.OPT_OUT, Kind.HELP, Kind.OPT_IN})
 
 
-def take_in(account: ProviderAccount, raw: RawEvent, events: Sequence[Inbound | OptOut]) -> None:
+class Heard(NamedTuple):
+    """What a request of a vendor's says that people have said."""
+
+    account: ProviderAccount
+    raw: RawEvent
+    events: Sequence[Inbound | OptOut]
+
+
+def take_in(heard: Sequence[Heard]) -> None:
     """Store what people wrote and, in the same transaction, the suppression that each opt-out asks for."""
-    if not events:
+    found = [(each, event) for each in heard for event in each.events]
+    if not found:
         return
-    senders = _senders(account)
-    people = [
-        (brand, event.number if isinstance(event, OptOut) else event.sender)
-        for event in events
-        for brand in _brands(senders, event.sender if isinstance(event, OptOut) else event.to)
-    ]
+    senders = _senders({each.account.pk for each, _ in found})
+    meant = [(each, event, _brands(senders[each.account.pk], _address(event))) for each, event in found]
+    # All at once, and so in one order: two processes take in what came to them together.
+    people = ((brand, _person(event)) for _, event, brands in meant for brand in brands)
     conversations.lock((brand, number) for brand, number in people if _IS_NUMBER(number))
-    for event in events:
+    known = reading.Known()
+    for each, event, brands in meant:
         if isinstance(event, Inbound):
-            _take_in(account, raw, event, _brands(senders, event.to))
+            _take_in(each.account, each.raw, event, brands, known)
         elif _IS_NUMBER(event.number):
-            for brand in _brands(senders, event.sender):
-                at = raw.received_at
+            for brand in brands:
+                at = each.raw.received_at
                 conversations.stop(
                     brand, event.number, PROVIDER_BLOCKED, source="provider", evidence=event.key, at=at, now=at
                 )
 
 
-def _take_in(account: ProviderAccount, raw: RawEvent, message: Inbound, brands: Sequence[Brand]) -> None:
+def _person(event: Inbound | OptOut) -> str:
+    return event.number if isinstance(event, OptOut) else event.sender
+
+
+def _address(event: Inbound | OptOut) -> str:
+    """Return ours."""
+    return event.sender if isinstance(event, OptOut) else event.to
+
+
+def _take_in(
+    account: ProviderAccount, raw: RawEvent, message: Inbound, brands: Sequence[Brand], known: reading.Known
+) -> None:
     reply = _reply(account, raw, message, brands[0] if len(brands) == 1 else None)
     if reply.is_opt_out:
         return  # what was asked for stays asked for, whatever follows
-    found = _meaning(reply, is_all=bool(reply.kind))  # what was read without its missing pieces is read again
+    found = _meaning(reply, known, is_all=bool(reply.kind))  # what was read without its missing pieces is read again
     if message.answered_as == "stop" and (found is None or found.kind is not Kind.OPT_OUT):
         found = reading.VENDOR_STOP
     if found is not None and found.kind != reply.kind:
@@ -104,7 +123,7 @@ def _end_other(account: ProviderAccount, whole: str, piece: Part, text: str, now
             Reply.objects.filter(pk=other.pk).update(whole="")
 
 
-def _meaning(reply: Reply, *, is_all: bool = False) -> Match | None:
+def _meaning(reply: Reply, known: reading.Known, *, is_all: bool = False) -> Match | None:
     """Return what a text is taken for; None while pieces are missing and what is there is no STOP.
 
     `is_all`: no more pieces are waited for.
@@ -112,7 +131,7 @@ def _meaning(reply: Reply, *, is_all: bool = False) -> Match | None:
     stop = _stop_in_beginning(reply.pieces)
     if not (stop or is_all or len(reply.pieces) >= reply.pieces_due):
         return None
-    return reading.read(stop or reply.text, brand=reply.brand, number=reply.number, at=reply.received_at)
+    return reading.read(stop or reply.text, brand=reply.brand, number=reply.number, at=reply.received_at, known=known)
 
 
 def _stop_in_beginning(pieces: Mapping[str, str]) -> str:
@@ -181,11 +200,14 @@ def brands_meant(reply: Reply) -> list[Brand]:
     """Return the brand that a text was meant for, or all that may be."""
     if reply.brand is not None:
         return [reply.brand]
-    return _brands(_senders(reply.account), reply.to)
+    return _brands(_senders([reply.account_id])[reply.account_id], reply.to)
 
 
-def _senders(account: ProviderAccount) -> list[Sender]:
-    return list(Sender.objects.filter(account=account).select_related("brand").order_by("id"))
+def _senders(account_ids: Iterable[int]) -> dict[int, list[Sender]]:
+    found: dict[int, list[Sender]] = {account_id: [] for account_id in account_ids}
+    for sender in Sender.objects.filter(account_id__in=found).select_related("brand").order_by("id"):
+        found[sender.account_id].append(sender)
+    return found
 
 
 def _brands(senders: Sequence[Sender], address: str) -> list[Brand]:
@@ -207,7 +229,7 @@ def read_incomplete(now: datetime) -> int:
         with transaction.atomic():
             conversations.lock((brand, reply.number) for brand in brands if _IS_NUMBER(reply.number))
             locked = Reply.objects.select_for_update(of=("self",)).select_related("brand").get(pk=reply.pk)
-            found = _meaning(locked, is_all=True)
+            found = _meaning(locked, reading.Known(), is_all=True)
             if not locked.kind and found is not None:
                 honour(locked, found, brands=brands, now=now)
     return len(waiting)

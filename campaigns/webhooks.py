@@ -15,12 +15,14 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from campaigns import arrivals, refusals, replies
-from campaigns.arrivals import AccountChanged
+from campaigns.arrivals import AccountChanged, Arrival, Kept
 from campaigns.models import RawEvent
 from campaigns.nudges import Nudge
+from campaigns.replies import Heard
 from providers.adapters.base import Adapter, Event, Inbound, MalformedEvent, Receipt, WebhookRequest
 from providers.models import UNUSABLE, ProviderAccount
 from smsplatform.common.sessionless import sessionless
+from smsplatform.common.together import Together
 
 log = structlog.get_logger("webhook")
 
@@ -112,14 +114,31 @@ def store(account: ProviderAccount, call: WebhookRequest, events: Sequence[Event
     """
     if all(isinstance(event, Receipt) for event in events):
         return arrivals.keep_together(account, call, events) is not None
+    kept = _keep_words_together(Arrival(account, call, events))
+    if isinstance(kept, AccountChanged):
+        raise kept
+    return kept is not None
+
+
+def _keep_words(came: Sequence[Arrival]) -> list[Kept | AccountChanged | None]:
+    """Store requests with what people say in them, and all that has to hold at once, in one transaction."""
     with transaction.atomic(durable=True):
-        kept = arrivals.keep(account, call, events)
-        if kept is None:
-            return False
-        raw = RawEvent(id=kept.raw_id, tenant_id=account.tenant_id, received_at=kept.received_at)
-        fresh = [events[place] for place in kept.news]
-        replies.take_in(account, raw, [event for event in fresh if not isinstance(event, Receipt)])
-    return True
+        found = arrivals.insert(came)
+        replies.take_in(
+            [
+                Heard(
+                    arrival.account,
+                    RawEvent(id=kept.raw_id, tenant_id=arrival.account.tenant_id, received_at=kept.received_at),
+                    [event for event in map(arrival.events.__getitem__, kept.news) if not isinstance(event, Receipt)],
+                )
+                for arrival, kept in zip(came, found, strict=True)
+                if isinstance(kept, Kept)
+            ]
+        )
+    return found
+
+
+_keep_words_together = Together(_keep_words, linger=arrivals.LINGER)
 
 
 def _refuse(status: int, reason: str, provider: str, detail: str = "") -> HttpResponse:

@@ -40,7 +40,8 @@ def receive(acme, number, *words, at):
         for word in words
     ]
     with transaction.atomic():
-        replies.take_in(acme.account, RawEvent(id=0, tenant_id=acme.tenant.pk, received_at=at), events)
+        raw = RawEvent(id=0, tenant_id=acme.tenant.pk, received_at=at)
+        replies.take_in([replies.Heard(acme.account, raw, events)])
 
 
 def is_stopped(acme, number):
@@ -191,7 +192,7 @@ def test_calls_about_many_people_never_wait_for_each_other_in_a_circle(acme):
         events = [Inbound(f"k{next(_keys)}", number, acme.sender.address, "STOP") for number in numbers]
         with transaction.atomic():
             raw = RawEvent(id=0, tenant_id=acme.tenant.pk, received_at=database.now())
-            replies.take_in(acme.account, raw, events)
+            replies.take_in([replies.Heard(acme.account, raw, events)])
 
     for _ in range(5):
         together(*(lambda order=order: call(order) for order in (people, people[::-1], people[6:] + people[:6])))

@@ -33,7 +33,7 @@ def writes(acme, text, at=None, to=None, number=PERSON):
     with transaction.atomic():
         raw = RawEvent(id=0, tenant_id=acme.tenant.pk, received_at=at)
         event = Inbound(f"{number}{text}{at}", number, to or acme.sender.address, text)
-        replies.take_in(acme.account, raw, [event])
+        replies.take_in([replies.Heard(acme.account, raw, [event])])
     return Reply.objects.latest("id")
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 from django.db import DatabaseError, DataError, connection
+from django.test.utils import CaptureQueriesContext
 
-from campaigns import arrivals, webhooks
-from campaigns.models import RawEvent, SeenEvent
+from campaigns import arrivals, replies, webhooks
+from campaigns.models import RawEvent, Reply, SeenEvent
+from compliance.models import Suppression
 from providers.models import ProviderAccount
 from smsplatform.common.together import Together
 from tests import world
@@ -127,7 +129,58 @@ def test_threads_store_together_and_each_learns_its_own(acme, monkeypatch):
     assert RawEvent.objects.count() == 5
 
 
-def store_at_once(together, calls):
+@pytest.mark.django_db(transaction=True)
+def test_opt_outs_that_come_together_hold_together(acme, monkeypatch):
+    sizes = []
+
+    def keep(some):
+        sizes.append(len(some))
+        return webhooks._keep_words(some)
+
+    together = Together(keep)
+    monkeypatch.setattr(webhooks, "_keep_words_together", together)
+    _, stored = store_at_once(together, [call(acme, text(number // 2)) for number in range(8)], word=text)
+    assert sum(stored) == 4
+    assert sizes == [1, 8]
+    mine = Suppression.objects.filter(brand=acme.brand)
+    assert sorted(mine.values_list("number", flat=True)) == [f"+1212345000{number}" for number in range(4)]
+    assert Reply.objects.count() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_text_that_cannot_be_read_does_not_take_the_others_with_it(acme, monkeypatch):
+    honour, together = replies.honour, Together(webhooks._keep_words)
+
+    def failing(reply, *arguments, **named):
+        if reply.number.endswith("2"):
+            raise DataError
+        honour(reply, *arguments, **named)
+
+    monkeypatch.setattr(replies, "honour", failing)
+    monkeypatch.setattr(webhooks, "_keep_words_together", together)
+    _, stored = store_at_once(together, [call(acme, text(number)) for number in range(4)], word=text)
+    assert [type(one) for one in stored] == [bool, bool, DataError, bool]
+    mine = Suppression.objects.filter(brand=acme.brand)
+    assert sorted(mine.values_list("number", flat=True)) == ["+12123450000", "+12123450001", "+12123450003"]
+    assert SeenEvent.objects.filter(account=acme.account).count() == 3  # and the vendor may repeat the other
+
+
+@pytest.mark.django_db
+def test_what_is_known_of_a_brand_is_looked_up_once_for_texts_that_come_together(acme):
+    def statements(numbers):
+        came = [arrivals.Arrival(*call(acme, {**text(number), "text": "hello"})) for number in numbers]
+        with CaptureQueriesContext(connection) as seen:
+            webhooks._keep_words(came)
+        return len(seen.captured_queries)
+
+    assert statements(range(1, 11)) - statements([11]) == 2 * 9  # is a YES waited for; and the text itself
+
+
+def text(number):
+    return {"id": f"t{number}", "type": "inbound", "from": f"+1212345000{number}", "to": "+18775550000", "text": "STOP"}
+
+
+def store_at_once(together, calls, word=report):
     """Store all calls in one turn, behind one of its own kind; return what the webhook learns of that, and of these."""
     behind = world.make("behind")
     real, begun, go_on = together._work, threading.Event(), threading.Event()
@@ -140,7 +193,7 @@ def store_at_once(together, calls):
 
     def store(one):
         try:
-            return arrivals.keep_together(*one) is not None
+            return webhooks.store(*one)
         except DatabaseError as error:
             return error
         finally:
@@ -148,7 +201,7 @@ def store_at_once(together, calls):
 
     together._work = work
     with ThreadPoolExecutor(len(calls) + 1) as threads:
-        first = threads.submit(store, call(behind, report(0)))
+        first = threads.submit(store, call(behind, word(0)))
         assert begun.wait(10)
         stored = [threads.submit(store, one) for one in calls]
         while len(together._waiting) < len(calls):
