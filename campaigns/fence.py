@@ -81,10 +81,12 @@ def read(batch_id: int, *, account_id: int | None = None) -> Fence:
 
 def remember_database() -> None:
     """Store which database this is, the first time anything is sent from it."""
+    # Asked first: an upsert locks the row even where it changes nothing, and every hand-out would wait for the others.
     execute(
         f"""
         INSERT INTO tenancy_installation AS i (id, is_sending, identity, changed_at, changed_by)
-        VALUES (1, true, {IDENTITY}, now(), '')
+        SELECT 1, true, {IDENTITY}, now(), ''
+        WHERE NOT EXISTS (SELECT 1 FROM tenancy_installation WHERE id = 1 AND identity <> '')
         ON CONFLICT (id) DO UPDATE SET identity = excluded.identity WHERE i.identity = ''
         """
     )
