@@ -401,7 +401,9 @@ def inbound_burst(play: Play) -> None:
     run = play.launch(client)
     play.floor.stop(*ALL_WORKERS, "beat")
     bodies = texts.bodies(client, count, play.random)
+    began = time.monotonic()
     statuses = texts.post(play.place / f"{play.name}.jsonl", bodies)
+    play.notes["texts a second"] = f"{sum(statuses.values()) / (time.monotonic() - began):,.0f}"
     play.notes["answered"] = ", ".join(f"{status}: {number:,}" for status, number in sorted(statuses.items()))
     if set(statuses) != {"204"}:
         play.flaws.append(f"answers were {statuses}")
