@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -358,26 +359,52 @@ def test_whom_no_sender_may_serve_waits_and_is_told_why(acme, simulator):
     assert world.states(run) == {State.ACCEPTED: 2}
 
 
-def test_two_accounts_are_swapped_by_configuration_in_the_middle(acme, spare, simulator, monkeypatch):
+def at_vendor(acme, simulator, slug, position):
+    """An account at this vendor with a sender of its own; and its name there."""
+    told = import_module(f"tests.providers.adapters.test_{slug}").SIMULATED
+    simulator.script(told["account"], receipts=None, **told["script"])
+    account = ProviderAccount(
+        tenant=acme.tenant,
+        name=slug,
+        provider=slug,
+        base_url=simulator.url + told["base_path"],
+        options=told["options"],
+        segments_per_second=200,
+        timeout=5,
+    )
+    account.set_credentials(told["credentials"])
+    account.save()
+    address = told["sender"].replace("+12025550100", f"+1202555017{position}")
+    Sender.objects.create(tenant=acme.tenant, brand=acme.brand, account=account, address=address, position=position)
+    return account, told["account"]
+
+
+@pytest.mark.parametrize(("before", "after"), [("twilio", "vonage_sms"), ("sinch", "plivo"), ("simulator", "slooce")])
+def test_two_vendors_are_swapped_by_configuration_in_the_middle(acme, simulator, monkeypatch, before, after):
+    acme.sender.delete()
+    first, first_name = at_vendor(acme, simulator, before, 0)
+    second, second_name = at_vendor(acme, simulator, after, 1)
     monkeypatch.setattr(sending, "SLICE", 10)
     acme.recipients(20)
     run = acme.run()
-    stop = sending._Turn._launch
+    whole = sending._Turn._launch
 
     def half(turn):
-        monkeypatch.setattr(sending._Turn, "_launch", stop)
+        monkeypatch.setattr(sending._Turn, "_launch", whole)
         turn._post_slice(turn._together()[0])
         turn.is_over = True
 
     monkeypatch.setattr(sending._Turn, "_launch", half)
     world.work()
-    assert taken_by(simulator) == {TOKEN: 10}
-    Sender.objects.filter(account=acme.account).update(position=1)
-    Sender.objects.filter(account=spare).update(position=0)
+    assert taken_by(simulator) == {first_name: 10}
+    Sender.objects.filter(account=first).update(position=1)
+    Sender.objects.filter(account=second).update(position=0)
     due()
     world.work()
-    assert taken_by(simulator) == {TOKEN: 10, SECOND: 10}
+    assert taken_by(simulator) == {first_name: 10, second_name: 10}
     assert world.states(run) == {State.ACCEPTED: 20}
+    of_run = Attempt.objects.filter(dispatch_id__in=Dispatch.objects.of_run(run.pk).values("id"))
+    assert sorted(of_run.values_list("account_id", flat=True)) == sorted([first.pk] * 10 + [second.pk] * 10)
     sound.check()
 
 
