@@ -45,7 +45,8 @@ class Heard(NamedTuple):
 
 def take_in(heard: Sequence[Heard]) -> None:
     """Store what people wrote and, in the same transaction, the suppression that each opt-out asks for."""
-    found = [(each, event) for each in heard for event in each.events]
+    # Person by person, as suppressions are stored everywhere: two that store the same ones wait, and never for each other.
+    found = sorted(((each, event) for each in heard for event in each.events), key=lambda pair: _person(pair[1]))
     if not found:
         return
     senders = _senders({each.account.pk for each, _ in found})

@@ -176,6 +176,14 @@ def test_what_is_known_of_a_brand_is_looked_up_once_for_texts_that_come_together
     assert statements(range(1, 11)) - statements([11]) == 2 * 9  # is a YES waited for; and the text itself
 
 
+@pytest.mark.django_db
+def test_opt_outs_that_come_together_are_stored_in_the_order_of_their_numbers(acme):
+    """As everywhere: two that store the same ones would else wait for each other."""
+    webhooks._keep_words([arrivals.Arrival(*call(acme, text(number))) for number in (3, 1, 2)])
+    stored = Suppression.objects.order_by("id").values_list("number", flat=True)
+    assert [number[-1] for number in stored] == ["1", "2", "3"]
+
+
 def text(number):
     return {"id": f"t{number}", "type": "inbound", "from": f"+1212345000{number}", "to": "+18775550000", "text": "STOP"}
 
